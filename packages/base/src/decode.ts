@@ -1,0 +1,168 @@
+// Decoders of untrusted values. A decoder either returns the typed value or says where, what it found and what it
+// expected. The run file, every wire message and every log row go through these.
+import { isHex } from "./bytes.ts";
+import { err, ok, type Result } from "./result.ts";
+
+export type PathStep = string | number;
+
+/** What is wrong with a value: the place, what stands there, what should. */
+export type DecodeProblem = {
+  readonly path: readonly PathStep[];
+  readonly found: string;
+  readonly expected: string;
+};
+
+export type Decoder<T> = (value: unknown, path?: readonly PathStep[]) => Result<T, DecodeProblem>;
+
+export type Decoded<D> = D extends Decoder<infer T> ? T : never;
+
+const FOUND_CHARS_MAX = 60;
+
+/** A short picture of a value for a message. */
+export function describe(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  if (typeof value === "string") {
+    const text = value.length > FOUND_CHARS_MAX ? `${value.slice(0, FOUND_CHARS_MAX)}…` : value;
+    return JSON.stringify(text);
+  }
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return value === null ? "null" : typeof value === "object" ? "an object" : String(value);
+}
+
+/** The sentence for a problem: `recipe.batch: expected an integer ≥ 1, found "many"`. */
+export function problemText(problem: DecodeProblem): string {
+  const place = problem.path.length === 0 ? "the value" : pathText(problem.path);
+  return `${place}: expected ${problem.expected}, found ${problem.found}`;
+}
+
+export function pathText(path: readonly PathStep[]): string {
+  return path
+    .map((step, i) => (typeof step === "number" ? `[${step}]` : i === 0 ? step : `.${step}`))
+    .join("");
+}
+
+function fail(value: unknown, path: readonly PathStep[], expected: string): Result<never, DecodeProblem> {
+  return err({ path, found: describe(value), expected });
+}
+
+/** A decoder from a test and the words for what it expects. */
+export function checked<T>(expected: string, test: (value: unknown) => value is T): Decoder<T> {
+  return (value, path = []) => (test(value) ? ok(value) : fail(value, path, expected));
+}
+
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Decoder<number> {
+  const upper = max === Number.MAX_SAFE_INTEGER ? "" : ` and ≤ ${max}`;
+  return checked(
+    `an integer ≥ ${min}${upper}`,
+    (value): value is number => Number.isSafeInteger(value) && between(value as number, min, max),
+  );
+}
+
+export function real(min: number, max: number): Decoder<number> {
+  return checked(
+    `a number from ${min} to ${max}`,
+    (value): value is number => typeof value === "number" && between(value, min, max),
+  );
+}
+
+function between(value: number, min: number, max: number): boolean {
+  return value >= min && value <= max;
+}
+
+export function text(charsMax: number): Decoder<string> {
+  return checked(
+    `a text of 1 to ${charsMax} characters`,
+    (value): value is string =>
+      typeof value === "string" && value.length >= 1 && value.length <= charsMax,
+  );
+}
+
+export const flag: Decoder<boolean> = checked(
+  "true or false",
+  (value): value is boolean => typeof value === "boolean",
+);
+
+/** Lower-case hex of exactly so many bytes. */
+export function hex(byteCount: number): Decoder<string> {
+  return checked(
+    `${byteCount} bytes in lower-case hex`,
+    (value): value is string => typeof value === "string" && isHex(value, byteCount),
+  );
+}
+
+export function oneOf<const T extends string | number>(...options: readonly T[]): Decoder<T> {
+  return checked(
+    options.length === 1 ? JSON.stringify(options[0]) : `one of ${options.join(", ")}`,
+    (value): value is T => options.some((option) => option === value),
+  );
+}
+
+export function nullable<T>(inner: Decoder<T>): Decoder<T | null> {
+  return (value, path = []) => (value === null ? ok(null) : inner(value, path));
+}
+
+/** The field may be left out, and then has this value. */
+export function fallback<T>(inner: Decoder<T>, value: T): Decoder<T> {
+  return (found, path = []) => (found === undefined ? ok(value) : inner(found, path));
+}
+
+export function list<T>(inner: Decoder<T>, limits: { min?: number; max: number }): Decoder<T[]> {
+  const min = limits.min ?? 0;
+  return (value, path = []) => {
+    if (!Array.isArray(value) || !between(value.length, min, limits.max)) {
+      return fail(value, path, `a list of ${min} to ${limits.max}`);
+    }
+    const out: T[] = [];
+    for (const [index, item] of value.entries()) {
+      const decoded = inner(item, [...path, index]);
+      if (!decoded.ok) return decoded;
+      out.push(decoded.value);
+    }
+    return ok(out);
+  };
+}
+
+type Fields = { readonly [key: string]: Decoder<unknown> };
+type Shape<F extends Fields> = { readonly [K in keyof F]: Decoded<F[K]> };
+
+/** An object with exactly these fields; an unknown field is a mistake, not something to ignore. */
+export function object<const F extends Fields>(fields: F): Decoder<Shape<F>> {
+  const names = Object.keys(fields);
+  return (value, path = []) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      return fail(value, path, `an object with ${names.join(", ")}`);
+    }
+    const source = value as { readonly [key: string]: unknown };
+    const unknown = Object.keys(source).find((key) => !Object.hasOwn(fields, key));
+    if (unknown !== undefined) {
+      return err({
+        path: [...path, unknown],
+        found: "an unknown field",
+        expected: `one of ${names.join(", ")}`,
+      });
+    }
+    const out: { [key: string]: unknown } = {};
+    for (const name of names) {
+      const decoded = (fields[name] as Decoder<unknown>)(source[name], [...path, name]);
+      if (!decoded.ok) return decoded;
+      if (decoded.value !== undefined) out[name] = decoded.value;
+    }
+    return ok(out as Shape<F>);
+  };
+}
+
+/** A union told apart by one text field: `{ [tag]: "join", … }`. */
+export function tagged<const T extends string, const V extends { readonly [kind: string]: Decoder<unknown> }>(
+  tag: T,
+  variants: V,
+): Decoder<{ [K in keyof V]: Decoded<V[K]> }[keyof V]> {
+  const kinds = Object.keys(variants);
+  return (value, path = []) => {
+    const kind = typeof value === "object" && value !== null ? Reflect.get(value, tag) : undefined;
+    const variant =
+      typeof kind === "string" && Object.hasOwn(variants, kind) ? variants[kind] : undefined;
+    if (!variant) return fail(kind, [...path, tag], `one of ${kinds.join(", ")}`);
+    return variant(value, path) as Result<{ [K in keyof V]: Decoded<V[K]> }[keyof V], DecodeProblem>;
+  };
+}
