@@ -1,0 +1,24 @@
+// Keys as data: an algorithm and its bytes, so that another algorithm can join without a new format.
+import { fromHex, toHex } from "@manyhands/base/bytes";
+import { type Decoded, hex, object, oneOf } from "@manyhands/base/decode";
+import { hashLeaf } from "@manyhands/base/hash";
+
+export const signingKeyDecoder = object({ algorithm: oneOf("ed25519"), bytes: hex(32) });
+export type SigningKey = Decoded<typeof signingKeyDecoder>;
+
+export const exchangeKeyDecoder = object({ algorithm: oneOf("x25519"), bytes: hex(32) });
+export type ExchangeKey = Decoded<typeof exchangeKeyDecoder>;
+
+export const payoutDecoder = object({
+  account: hex(20),
+  delegation: hex(65),
+});
+/** Where credit is to be paid: an account that signed a delegation to the device's key. */
+export type Payout = Decoded<typeof payoutDecoder>;
+
+/** A worker's name: hash of its signing key, 32 bytes in hex. */
+export type WorkerId = string;
+
+export function workerIdOf(key: SigningKey): WorkerId {
+  return toHex(hashLeaf(`manyhands/worker/${key.algorithm}/v1`, fromHex(key.bytes)));
+}

@@ -1,0 +1,211 @@
+// The run's frozen configuration: what the owner chose, what it was chosen for, and the hash that names both.
+// Every field here is consensus: peers must agree on all of it. Local choices (threads, folders, ports) are not here.
+import { canonicalHash } from "@manyhands/base/canonical";
+import {
+  type Decoded,
+  type DecodeProblem,
+  fallback,
+  flag,
+  hex,
+  integer,
+  list,
+  nullable,
+  object,
+  oneOf,
+  real,
+  text,
+} from "@manyhands/base/decode";
+import { err, ok, type Result } from "@manyhands/base/result";
+import {
+  BATCH_SEQUENCES_MAX,
+  BPS,
+  CONTEXT_LENGTH_MAX,
+  DATA_FILES_MAX,
+  DIMENSION_MAX,
+  FRAGMENTS_MAX,
+  INNER_STEPS_MAX,
+  NAME_CHARS_MAX,
+  RANK_MAX,
+  STALENESS_MAX,
+  WORKERS_MAX,
+} from "./limits.ts";
+import { KERNEL_SET, PROTOCOL_VERSION } from "./version.ts";
+
+const DAY_MS = 86_400_000;
+
+/** A Hugging Face `LlamaConfig` in miniature, in camelCase. */
+export const modelDecoder = object({
+  vocabSize: integer(2, DIMENSION_MAX),
+  hiddenSize: integer(2, 65_536),
+  intermediateSize: integer(1, 1 << 18),
+  numHiddenLayers: integer(1, 256),
+  numAttentionHeads: integer(1, 1_024),
+  numKeyValueHeads: integer(1, 1_024),
+  maxPositionEmbeddings: integer(2, CONTEXT_LENGTH_MAX),
+  rmsNormEps: fallback(real(1e-12, 1e-2), 1e-5),
+  ropeTheta: fallback(real(1, 1e9), 10_000),
+  tieWordEmbeddings: fallback(flag, false),
+});
+export type ModelConfig = Decoded<typeof modelDecoder>;
+
+const scheduleDecoder = object({
+  /** Share of the budget with a linear rise from 0. */
+  warmup: fallback(real(0, 0.5), 0.02),
+  /** Share of the budget, at its end, with a linear fall to `floor`. */
+  cooldown: fallback(real(0, 1), 0.6),
+  /** Learning rate at the end, as a share of the peak. */
+  floor: fallback(real(0, 1), 0.02),
+});
+
+const outerDecoder = object({
+  learningRate: fallback(real(0, 10), 1),
+  momentum: fallback(real(0, 0.999), 0),
+});
+
+export const recipeDecoder = object({
+  optimizer: fallback(oneOf("muon", "adamw"), "muon"),
+  /** Peak learning rate of the optimizer named above. */
+  learningRate: real(1e-8, 10),
+  /** Peak learning rate of what Muon leaves to AdamW: embedding, head, norms. */
+  adamLearningRate: fallback(real(1e-8, 10), 0.006),
+  weightDecay: fallback(real(0, 10), 0.05),
+  gradientClip: fallback(real(1e-6, 1e6), 1),
+  schedule: fallback(scheduleDecoder, { warmup: 0.02, cooldown: 0.6, floor: 0.02 }),
+  /** Sequences of one inner step of one worker. */
+  batchSequences: integer(1, BATCH_SEQUENCES_MAX),
+  contextLength: integer(2, CONTEXT_LENGTH_MAX),
+  /** H: inner steps of one round for a worker of ordinary speed. */
+  innerSteps: integer(1, INNER_STEPS_MAX),
+  codec: fallback(oneOf("q8", "ternary", "sign"), "ternary"),
+  outer: fallback(outerDecoder, { learningRate: 1, momentum: 0 }),
+});
+export type Recipe = Decoded<typeof recipeDecoder>;
+
+export const roundPolicyDecoder = object({
+  /** The first round opens when so many are here, or when `waitMs` have passed with at least one. */
+  workersMin: fallback(integer(1, WORKERS_MAX), 1),
+  waitMs: fallback(integer(0, DAY_MS), 30_000),
+  /** Share of the round's active workers whose commitments start the grace period. */
+  quorumBps: fallback(integer(1, BPS), 6_000),
+  /** Grace after the quorum, as a share of the time that the quorum took. */
+  graceBps: fallback(integer(0, 10 * BPS), 5_000),
+  /** A round with at least one commitment closes after so long at the latest. */
+  roundMsMax: fallback(integer(100, DAY_MS), 600_000),
+  /** A worker that was not heard of for so long has left. */
+  leaseMs: fallback(integer(100, DAY_MS), 60_000),
+  /** An update may be so many rounds late. */
+  stalenessMax: fallback(integer(0, STALENESS_MAX), 2),
+  /** Every so many rounds the workers share one evaluation of the round's base. */
+  evaluateEvery: fallback(integer(1, 1_000_000), 10),
+  /** Windows of the validation split in that evaluation, spread evenly over it. */
+  evaluateWindows: fallback(integer(0, 65_536), 64),
+});
+export type RoundPolicy = Decoded<typeof roundPolicyDecoder>;
+
+export const budgetDecoder = object({
+  tokens: fallback(nullable(integer(1)), null),
+  minutes: fallback(nullable(real(0.01, 1_000_000)), null),
+});
+export type Budget = Decoded<typeof budgetDecoder>;
+
+/** Bytes that training reads: content-addressed files, in order. */
+export const datasetDecoder = object({
+  files: list(
+    object({ name: text(256), byteLength: integer(1), root: hex(32) }),
+    { min: 1, max: DATA_FILES_MAX },
+  ),
+  /** The last share of the concatenated files is held out, in basis points. */
+  validationBps: fallback(integer(1, 5_000), 1_000),
+});
+export type Dataset = Decoded<typeof datasetDecoder>;
+
+export const fragmentDecoder = object({
+  name: text(256),
+  shape: list(integer(1, DIMENSION_MAX), { min: 1, max: RANK_MAX }),
+  dtype: oneOf("f32"),
+});
+export type FragmentSpec = Decoded<typeof fragmentDecoder>;
+
+/** All that the run id covers. */
+export const frozenRunDecoder = object({
+  protocolVersion: integer(1),
+  kernelSet: text(NAME_CHARS_MAX),
+  name: text(NAME_CHARS_MAX),
+  model: modelDecoder,
+  tokenizer: oneOf("bytes"),
+  dataset: datasetDecoder,
+  recipe: recipeDecoder,
+  rounds: roundPolicyDecoder,
+  budget: budgetDecoder,
+  seed: integer(0),
+  fragments: list(fragmentDecoder, { min: 1, max: FRAGMENTS_MAX }),
+  initialWeightsRoot: hex(32),
+});
+export type FrozenRun = Decoded<typeof frozenRunDecoder>;
+
+/** What an owner decides; `freezeRun` adds what follows from it. */
+export type RunChoices = Omit<FrozenRun, "protocolVersion" | "kernelSet">;
+
+/** The run in its final form: from here on it is never changed. */
+export function freezeRun(choices: RunChoices): FrozenRun {
+  return { protocolVersion: PROTOCOL_VERSION, kernelSet: KERNEL_SET, ...choices };
+}
+
+/** The run's name everywhere: SHA-256 of the canonical frozen run, in hex. */
+export type RunId = string;
+
+export function runIdOf(run: FrozenRun): RunId {
+  return canonicalHash(run);
+}
+
+/** Tokens that one inner step consumes. */
+export function tokensPerStep(recipe: Recipe): number {
+  return recipe.batchSequences * recipe.contextLength;
+}
+
+/** Rules between fields, which no single field's decoder can see. */
+export function checkRunRules(
+  run: Pick<RunChoices, "model" | "recipe" | "budget" | "tokenizer">,
+): Result<null, DecodeProblem> {
+  const { model, recipe, budget } = run;
+  const rules: readonly [boolean, DecodeProblem][] = [
+    [
+      model.hiddenSize % (2 * model.numAttentionHeads) === 0,
+      {
+        path: ["model", "hiddenSize"],
+        found: String(model.hiddenSize),
+        expected: `a multiple of 2 × numAttentionHeads = ${2 * model.numAttentionHeads}`,
+      },
+    ],
+    [
+      model.numAttentionHeads % model.numKeyValueHeads === 0,
+      {
+        path: ["model", "numKeyValueHeads"],
+        found: String(model.numKeyValueHeads),
+        expected: `a divisor of numAttentionHeads = ${model.numAttentionHeads}`,
+      },
+    ],
+    [
+      recipe.contextLength <= model.maxPositionEmbeddings,
+      {
+        path: ["recipe", "contextLength"],
+        found: String(recipe.contextLength),
+        expected: `at most model.maxPositionEmbeddings = ${model.maxPositionEmbeddings}`,
+      },
+    ],
+    [
+      model.vocabSize === 256,
+      {
+        path: ["model", "vocabSize"],
+        found: String(model.vocabSize),
+        expected: "256, the vocabulary of the tokenizer `bytes`",
+      },
+    ],
+    [
+      budget.tokens !== null || budget.minutes !== null,
+      { path: ["budget"], found: "neither", expected: "tokens, minutes or both" },
+    ],
+  ];
+  const broken = rules.find(([holds]) => !holds);
+  return broken ? err(broken[1]) : ok(null);
+}
