@@ -1,5 +1,5 @@
-// Assertions state what must hold. They stay on in production: a broken invariant must stop the run,
-// because a swarm that goes on with wrong weights costs everybody more than one crash.
+// Assertions state what must hold. They stay on in production: a broken invariant must stop the
+// run, because a swarm that goes on with wrong weights costs everybody more than one crash.
 
 /** A bug in our own code. Caught only at a process or room boundary, which stops and says so. */
 export class AssertionError extends Error {

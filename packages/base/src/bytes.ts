@@ -1,15 +1,18 @@
-// Bytes: hex, UTF-8, little-endian fields. Works where neither Buffer nor TextEncoder exists.
+// Bytes: hex, UTF-8, order and the fixed-width fields that get hashed.
+// Not a file format: codecs, messages and checkpoints lay out their own.
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { assert } from "./assert.ts";
 
 export type Bytes = Uint8Array;
 
 export const toHex: (bytes: Bytes) => string = bytesToHex;
+
+/** UTF-8. A lone surrogate becomes U+FFFD, so two texts could meet: decoders refuse lone surrogates. */
 export const utf8: (text: string) => Bytes = utf8ToBytes;
 
 const HEX = /^([0-9a-f]{2})*$/;
 
-/** Lower-case hex to bytes. @throws AssertionError on other text: check untrusted text with isHex */
+/** Lower-case hex to bytes. @throws AssertionError on other text: ask isHex about untrusted text */
 export function fromHex(hex: string): Bytes {
   assert(HEX.test(hex), `expected lower-case hex, found ${hex.slice(0, 80)}`);
   return hexToBytes(hex);
@@ -49,8 +52,16 @@ export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** An unsigned integer as 8 big-endian bytes, the width that a contract reads (uint64). */
+/**
+ * An unsigned integer as 8 big-endian bytes, the width that a contract reads (uint64).
+ *
+ * @throws AssertionError on fractions, numbers beyond 2⁵³ − 1 and values outside 0 … 2⁶⁴ − 1
+ */
 export function uint64(value: number | bigint): Bytes {
+  assert(
+    typeof value === "bigint" || Number.isSafeInteger(value),
+    `not an exact integer: ${value}`,
+  );
   const big = BigInt(value);
   assert(big >= 0n && big < 1n << 64n, `uint64 out of range: ${big}`);
   const out = new Uint8Array(8);

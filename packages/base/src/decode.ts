@@ -1,5 +1,5 @@
-// Decoders of untrusted values. A decoder either returns the typed value or says where, what it found and what it
-// expected. The run file, every wire message and every log row go through these.
+// Decoders of untrusted values. A decoder either returns the typed value or says where, what it found
+// and what it expected. The run file, every wire message and every log row go through these.
 import { isHex } from "./bytes.ts";
 import { err, ok, type Result } from "./result.ts";
 
@@ -17,17 +17,21 @@ export type Decoder<T> = (value: unknown, path?: readonly PathStep[]) => Result<
 export type Decoded<D> = D extends Decoder<infer T> ? T : never;
 
 const FOUND_CHARS_MAX = 60;
+const PLAIN_KEY = /^[\w$-]{1,60}$/;
 
-/** A short picture of a value for a message. */
+/** A short picture of a value for a message: bounded, whatever the value. */
 export function describe(value: unknown): string {
   if (value === undefined) return "nothing";
-  if (typeof value === "number" || typeof value === "bigint") return String(value);
-  if (typeof value === "string") {
-    const text = value.length > FOUND_CHARS_MAX ? `${value.slice(0, FOUND_CHARS_MAX)}…` : value;
-    return JSON.stringify(text);
+  if (value === null || typeof value === "number" || typeof value === "boolean") {
+    return String(value);
   }
+  if (typeof value === "string") return JSON.stringify(shortened(value));
   if (Array.isArray(value)) return `a list of ${value.length}`;
-  return value === null ? "null" : typeof value === "object" ? "an object" : String(value);
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
+
+function shortened(words: string): string {
+  return words.length > FOUND_CHARS_MAX ? `${words.slice(0, FOUND_CHARS_MAX)}…` : words;
 }
 
 /** The sentence for a problem: `recipe.batch: expected an integer ≥ 1, found "many"`. */
@@ -36,13 +40,22 @@ export function problemText(problem: DecodeProblem): string {
   return `${place}: expected ${problem.expected}, found ${problem.found}`;
 }
 
+/** `workers[3].name`; a key that is no plain word (somebody else chose it) is quoted and cut. */
 export function pathText(path: readonly PathStep[]): string {
   return path
-    .map((step, i) => (typeof step === "number" ? `[${step}]` : i === 0 ? step : `.${step}`))
+    .map((step, i) => {
+      if (typeof step === "number") return `[${step}]`;
+      if (!PLAIN_KEY.test(step)) return `[${JSON.stringify(shortened(step))}]`;
+      return i === 0 ? step : `.${step}`;
+    })
     .join("");
 }
 
-function fail(value: unknown, path: readonly PathStep[], expected: string): Result<never, DecodeProblem> {
+function fail(
+  value: unknown,
+  path: readonly PathStep[],
+  expected: string,
+): Result<never, DecodeProblem> {
   return err({ path, found: describe(value), expected });
 }
 
@@ -51,30 +64,44 @@ export function checked<T>(expected: string, test: (value: unknown) => value is 
   return (value, path = []) => (test(value) ? ok(value) : fail(value, path, expected));
 }
 
+/** An exact integer. Negative zero becomes zero: one value, one canonical text. */
 export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Decoder<number> {
   const upper = max === Number.MAX_SAFE_INTEGER ? "" : ` and ≤ ${max}`;
-  return checked(
-    `an integer ≥ ${min}${upper}`,
-    (value): value is number => Number.isSafeInteger(value) && between(value as number, min, max),
+  return withoutNegativeZero(
+    checked(
+      `an integer ≥ ${min}${upper}`,
+      (value): value is number => Number.isSafeInteger(value) && between(value as number, min, max),
+    ),
   );
 }
 
+/** A finite number within the bounds. Negative zero becomes zero. */
 export function real(min: number, max: number): Decoder<number> {
-  return checked(
-    `a number from ${min} to ${max}`,
-    (value): value is number => typeof value === "number" && between(value, min, max),
+  return withoutNegativeZero(
+    checked(
+      `a number from ${min} to ${max}`,
+      (value): value is number => Number.isFinite(value) && between(value as number, min, max),
+    ),
   );
+}
+
+function withoutNegativeZero(inner: Decoder<number>): Decoder<number> {
+  return (value, path = []) => {
+    const decoded = inner(value, path);
+    return decoded.ok ? ok(decoded.value + 0) : decoded;
+  };
 }
 
 function between(value: number, min: number, max: number): boolean {
   return value >= min && value <= max;
 }
 
+/** Well-formed text: a lone surrogate has no UTF-8, so it could not be hashed or signed. */
 export function text(charsMax: number): Decoder<string> {
   return checked(
     `a text of 1 to ${charsMax} characters`,
     (value): value is string =>
-      typeof value === "string" && value.length >= 1 && value.length <= charsMax,
+      typeof value === "string" && between(value.length, 1, charsMax) && value.isWellFormed(),
   );
 }
 
@@ -144,7 +171,9 @@ export function object<const F extends Fields>(fields: F): Decoder<Shape<F>> {
     }
     const out: { [key: string]: unknown } = {};
     for (const name of names) {
-      const decoded = (fields[name] as Decoder<unknown>)(source[name], [...path, name]);
+      // Only the value's own fields: "constructor" and its like are inherited by every object.
+      const field = Object.hasOwn(source, name) ? source[name] : undefined;
+      const decoded = (fields[name] as Decoder<unknown>)(field, [...path, name]);
       if (!decoded.ok) return decoded;
       if (decoded.value !== undefined) out[name] = decoded.value;
     }
@@ -153,16 +182,20 @@ export function object<const F extends Fields>(fields: F): Decoder<Shape<F>> {
 }
 
 /** A union told apart by one text field: `{ [tag]: "join", … }`. */
-export function tagged<const T extends string, const V extends { readonly [kind: string]: Decoder<unknown> }>(
-  tag: T,
-  variants: V,
-): Decoder<{ [K in keyof V]: Decoded<V[K]> }[keyof V]> {
+export function tagged<
+  const T extends string,
+  const V extends { readonly [kind: string]: Decoder<unknown> },
+>(tag: T, variants: V): Decoder<{ [K in keyof V]: Decoded<V[K]> }[keyof V]> {
   const kinds = Object.keys(variants);
   return (value, path = []) => {
-    const kind = typeof value === "object" && value !== null ? Reflect.get(value, tag) : undefined;
+    const tagHere = typeof value === "object" && value !== null && Object.hasOwn(value, tag);
+    const kind: unknown = tagHere ? Reflect.get(value, tag) : undefined;
     const variant =
       typeof kind === "string" && Object.hasOwn(variants, kind) ? variants[kind] : undefined;
     if (!variant) return fail(kind, [...path, tag], `one of ${kinds.join(", ")}`);
-    return variant(value, path) as Result<{ [K in keyof V]: Decoded<V[K]> }[keyof V], DecodeProblem>;
+    return variant(value, path) as Result<
+      { [K in keyof V]: Decoded<V[K]> }[keyof V],
+      DecodeProblem
+    >;
   };
 }

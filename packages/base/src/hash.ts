@@ -1,4 +1,5 @@
-// SHA-256, domain separation and Merkle trees. Fixed-width binary leaves, so that a contract can recompute them.
+// SHA-256, domain separation and Merkle trees. Leaves are fixed-width binary, so that a contract can
+// recompute them. No files and no streams: a blob is hashed from bytes in memory.
 import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js";
 import { assert } from "./assert.ts";
 import { type Bytes, concatBytes, uint64, utf8 } from "./bytes.ts";
@@ -38,7 +39,8 @@ export type MerkleStep = { readonly side: "left" | "right"; readonly hash: Bytes
 
 /** The path from a leaf to the root. */
 export function merklePath(leaves: readonly Bytes[], index: number): MerkleStep[] {
-  assert(index >= 0 && index < leaves.length, `no leaf ${index} among ${leaves.length}`);
+  const exists = Number.isInteger(index) && index >= 0 && index < leaves.length;
+  assert(exists, `no leaf ${index} among ${leaves.length}`);
   const path: MerkleStep[] = [];
   let level = leaves;
   let at = index;
@@ -84,12 +86,11 @@ export function blobManifest(bytes: Bytes, hash: Sha256): BlobManifest {
 /** The name of a blob: its length and chunk hashes under one domain. */
 export function manifestRoot(manifest: BlobManifest): Bytes {
   const count = Math.ceil(manifest.byteLength / CHUNK_BYTES);
-  assert(manifest.chunks.length === count, `a blob of ${manifest.byteLength} B has ${count} chunks`);
-  return hashLeaf(
-    "manyhands/blob/v1",
-    uint64(manifest.byteLength),
-    merkleRoot(manifest.chunks),
+  assert(
+    manifest.chunks.length === count,
+    `a blob of ${manifest.byteLength} B has ${count} chunks`,
   );
+  return hashLeaf("manyhands/blob/v1", uint64(manifest.byteLength), merkleRoot(manifest.chunks));
 }
 
 /** The content address of bytes. */

@@ -1,5 +1,6 @@
-// Philox4x32-10: a counter-based generator. Draw number n of a stream is a function of (key, n), so any peer
-// recomputes any draw without running the ones before it. Integers only: bit-exact everywhere.
+// Philox4x32-10: a counter-based generator. Draw number n of a stream is a function of (key, n), so
+// any peer recomputes any draw without running the ones before it. Integers only: bit-exact
+// everywhere. Not for keys: a seed has at most 53 bits.
 import { assert } from "./assert.ts";
 
 const MULTIPLIER_0 = 0xd2511f53;
@@ -7,6 +8,9 @@ const MULTIPLIER_1 = 0xcd9e8d57;
 const WEYL_0 = 0x9e3779b9;
 const WEYL_1 = 0xbb67ae85;
 const ROUNDS = 10;
+
+/** 2³²: how many values a word has. */
+const WORDS = 0x1_0000_0000;
 
 export type PhiloxKey = readonly [number, number];
 export type PhiloxBlock = readonly [number, number, number, number];
@@ -23,7 +27,8 @@ function mulHigh(a: number, b: number): number {
 /**
  * One block of four 32-bit words.
  *
- * @source Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"; vectors from Random123
+ * @source Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"; vectors:
+ *         Random123's known answers
  */
 export function philox(counter: PhiloxBlock, key: PhiloxKey): PhiloxBlock {
   let [c0, c1, c2, c3] = counter;
@@ -53,15 +58,17 @@ export class Random {
    * @param stream 0 … 2³² − 1
    */
   constructor(seed: number, stream = 0) {
-    assert(Number.isSafeInteger(seed) && seed >= 0, `a seed is a safe integer ≥ 0, found ${seed}`);
-    this.#key = [seed >>> 0, Math.floor(seed / 2 ** 32)];
-    this.#stream = stream >>> 0;
+    assert(Number.isSafeInteger(seed) && seed >= 0, `a seed is an integer ≥ 0, found ${seed}`);
+    this.#key = [seed >>> 0, Math.floor(seed / WORDS)];
+    const fits = Number.isInteger(stream) && stream >= 0 && stream < WORDS;
+    assert(fits, `a stream is an integer from 0 to 2³² − 1, found ${stream}`);
+    this.#stream = stream;
   }
 
   /** A uniform 32-bit word. */
   word(): number {
     if (this.#left === 0) {
-      const high = Math.floor(this.#block / 2 ** 32);
+      const high = Math.floor(this.#block / WORDS);
       this.#words = philox([this.#block >>> 0, high, this.#stream, 0], this.#key);
       this.#block += 1;
       this.#left = 4;
@@ -72,13 +79,13 @@ export class Random {
 
   /** A uniform double in [0, 1), with 32 bits. */
   unit(): number {
-    return this.word() / 2 ** 32;
+    return this.word() / WORDS;
   }
 
   /** A uniform integer in [0, bound), without modulo bias (rejection). */
   below(bound: number): number {
-    assert(Number.isInteger(bound) && bound > 0 && bound <= 2 ** 32, `bad bound ${bound}`);
-    const limit = 2 ** 32 - (2 ** 32 % bound);
+    assert(Number.isInteger(bound) && bound > 0 && bound <= WORDS, `bad bound ${bound}`);
+    const limit = WORDS - (WORDS % bound);
     let word = this.word();
     while (word >= limit) word = this.word();
     return word % bound;

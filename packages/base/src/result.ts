@@ -1,4 +1,5 @@
-// Result: an expected outcome as data. For rejections, never for bugs (assert) or broken disks (errors).
+// Result: an expected outcome as data, for rejections.
+// Never for bugs (assert.ts) or broken disks (errors.ts).
 
 export type Ok<T> = { readonly ok: true; readonly value: T };
 export type Err<E> = { readonly ok: false; readonly error: E };
