@@ -56,6 +56,8 @@ export const clientMessageDecoder = tagged("type", {
     protocolVersion: integer(1),
     kernelSet: text(NAME_CHARS_MAX),
     runId: nullable(hash),
+    /** Admission token, from the fragment of the join URL. */
+    token: text(128),
   }),
   join: object({ type: oneOf("join"), ...joinFields, signature: hex(64) }),
   commit: object({ type: oneOf("commit"), update: updateDecoder, signature: hex(64) }),
