@@ -117,7 +117,12 @@ export const eventDecoder = tagged("type", {
     challenge: hash,
     signature,
   }),
-  WorkerLeft: object({ type: oneOf("WorkerLeft"), tick, workerId: hash, reason: leaveReasonDecoder }),
+  WorkerLeft: object({
+    type: oneOf("WorkerLeft"),
+    tick,
+    workerId: hash,
+    reason: leaveReasonDecoder,
+  }),
   RoundOpened: object({
     type: oneOf("RoundOpened"),
     tick,

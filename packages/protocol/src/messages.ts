@@ -1,8 +1,8 @@
 // Control messages between a worker and the coordinator, as JSON text frames over one WebSocket. Bytes of models and
 // updates never travel here: they go over HTTP, by content address.
 import {
-  type Decoded,
   checked,
+  type Decoded,
   hex,
   integer,
   list,

@@ -110,10 +110,10 @@ export type Budget = Decoded<typeof budgetDecoder>;
 
 /** Bytes that training reads: content-addressed files, in order. */
 export const datasetDecoder = object({
-  files: list(
-    object({ name: text(256), byteLength: integer(1), root: hex(32) }),
-    { min: 1, max: DATA_FILES_MAX },
-  ),
+  files: list(object({ name: text(256), byteLength: integer(1), root: hex(32) }), {
+    min: 1,
+    max: DATA_FILES_MAX,
+  }),
   /** The last share of the concatenated files is held out, in basis points. */
   validationBps: fallback(integer(1, 5_000), 1_000),
 });
