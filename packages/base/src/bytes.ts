@@ -7,7 +7,7 @@ export type Bytes = Uint8Array;
 
 export const toHex: (bytes: Bytes) => string = bytesToHex;
 
-/** UTF-8. A lone surrogate becomes U+FFFD, so two texts could meet: decoders refuse lone surrogates. */
+/** UTF-8. A lone surrogate becomes U+FFFD, so two texts could meet: decoders refuse them. */
 export const utf8: (text: string) => Bytes = utf8ToBytes;
 
 const HEX = /^([0-9a-f]{2})*$/;

@@ -1,5 +1,5 @@
-// Decoders of untrusted values. A decoder either returns the typed value or says where, what it found
-// and what it expected. The run file, every wire message and every log row go through these.
+// Decoders of untrusted values. A decoder either returns the typed value or says where, what it
+// found and what it expected. The run file, every wire message and every log row go through these.
 import { isHex } from "./bytes.ts";
 import { err, ok, type Result } from "./result.ts";
 

@@ -1,5 +1,5 @@
-// Operating errors: disk, socket, runtime, a person's input. Each is a class that builds its sentence
-// from facts. Not for refused messages (Result) and not for our own bugs (assert).
+// Operating errors: disk, socket, runtime, a person's input. Each is a class that builds its
+// sentence from facts. Not for refused messages (Result) and not for our own bugs (assert).
 
 /** What a caught value may carry besides its message. */
 export type ErrorDetails = { readonly cause?: unknown; readonly hint?: string };

@@ -1,5 +1,5 @@
-// SHA-256, domain separation and Merkle trees. Leaves are fixed-width binary, so that a contract can
-// recompute them. No files and no streams: a blob is hashed from bytes in memory.
+// SHA-256, domain separation and Merkle trees. Leaves are fixed-width binary, so that a contract
+// can recompute them. No files and no streams: a blob is hashed from bytes in memory.
 import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js";
 import { assert } from "./assert.ts";
 import { type Bytes, concatBytes, uint64, utf8 } from "./bytes.ts";
