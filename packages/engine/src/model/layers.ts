@@ -1,0 +1,88 @@
+// The layers that a decoder is made of, each with the cheapest gradient that we know for it, as IR.
+// They deliberately hold no weights.
+import * as ir from "../ir/ops.ts";
+import type { Tensor } from "../ir/tensor.ts";
+
+/** Below every score, yet finite: e^(x − max) is exactly 0 for it, and no NaN can arise. */
+const MASKED = -1e30;
+
+/** x · sigmoid(x), whose gradient is dy (s + y − y s). */
+export function silu(x: Tensor): Tensor {
+  const s = ir.sigmoid(x);
+  const y = ir.mul(x, s);
+  return ir.withGradient(y, [x], (dy) => [ir.mul(dy, ir.add(s, ir.sub(y, ir.mul(y, s))))]);
+}
+
+/** x · wᵀ with w [out, in], as Hugging Face stores it: x [N, in] → [N, out]. */
+export function linear(x: Tensor, weight: Tensor): Tensor {
+  return ir.matmul(x, weight, { transposeB: true });
+}
+
+/** [T, T]: 0 where a query may look (its own place and before), very negative elsewhere. */
+export function causalMask(time: number): Tensor {
+  const mask = new Float32Array(time * time);
+  for (let query = 0; query < time; query++) {
+    mask.fill(MASKED, query * time + query + 1, (query + 1) * time);
+  }
+  return ir.constant(mask, [time, time]);
+}
+
+/**
+ * softmax(q kᵀ / √D + mask) v. The gradient uses Σ dp·p = Σ do·o, which is D wide instead of T wide.
+ *
+ * @param q    [B, G, Tq, D], and mask broadcasts to [B, G, Tq, Tk]
+ * @param k    [B, G, Tk, D], and v alike
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefined): Tensor {
+  const scale = 1 / Math.sqrt(q.shape.at(-1) ?? 1);
+  const scores = ir.matmul(q, k, { transposeB: true, scale });
+  const p = ir.softmax(mask ? ir.add(scores, mask) : scores);
+  const o = ir.matmul(p, v);
+  return ir.withGradient(o, [q, k, v], (dy) => {
+    const dp = ir.matmul(dy, v, { transposeB: true });
+    const shift = ir.reduceSum(ir.mul(dy, o), [-1], { keepDims: true });
+    const ds = ir.mul(p, ir.sub(dp, shift));
+    const dq = ir.matmul(ds, k, { scale });
+    const dk = ir.matmul(ds, q, { transposeA: true, scale });
+    return [dq, dk, ir.matmul(p, dy, { transposeA: true })];
+  });
+}
+
+/**
+ * Cross-entropy of each row, in nats: log Σ e^z − z[target]. Its gradient is softmax(z) − onehot(target).
+ *
+ * @param logits  [N, V]
+ * @param targets [N], i32
+ * @returns       [N, 1]
+ */
+export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
+  const shifted = ir.sub(logits, ir.reduceMax(logits, [-1], { keepDims: true }));
+  const e = ir.exp(shifted);
+  const sum = ir.reduceSum(e, [-1], { keepDims: true });
+  const hot = ir.oneHot(targets, logits.shape[1] ?? 1);
+  const picked = ir.reduceSum(ir.mul(shifted, hot), [-1], { keepDims: true });
+  const losses = ir.sub(ir.log(sum), picked);
+  return ir.withGradient(losses, [logits], (dy) => {
+    const softmax = ir.mul(e, ir.div(dy, sum));
+    return [ir.sub(softmax, ir.mul(hot, dy))];
+  });
+}
+
+/** cos and sin of position × θ^(−2i/D), for positions first … first + time − 1: two [time, D/2]. */
+export function ropeTables(
+  width: number,
+  theta: number,
+  span: { readonly first: number; readonly time: number },
+): { readonly cos: Float32Array; readonly sin: Float32Array } {
+  const half = width / 2;
+  const cos = new Float32Array(span.time * half);
+  const sin = new Float32Array(span.time * half);
+  for (let t = 0; t < span.time; t++) {
+    for (let i = 0; i < half; i++) {
+      const angle = (span.first + t) * theta ** ((-2 * i) / width);
+      cos[t * half + i] = Math.cos(angle);
+      sin[t * half + i] = Math.sin(angle);
+    }
+  }
+  return { cos, sin };
+}

@@ -1,0 +1,204 @@
+// Lowering: from an IR graph to the bytes of an ONNX model. It deliberately optimises nothing by itself,
+// beyond emitting equal nodes once and choosing ONNX Runtime's fused operators where they exist.
+import { assert, defined } from "@manyhands/base/assert";
+import {
+  type Graph,
+  inputName,
+  type Op,
+  type OpKind,
+  type Tensor,
+  topologicalOrder,
+} from "../ir/tensor.ts";
+import { elementType, MICROSOFT, OnnxModel } from "./model.ts";
+
+export type LowerOptions = {
+  /** ONNX Runtime's CPU kernels have FusedMatMul; its WebGPU kernels do not. Default true. */
+  readonly fusedMatmul?: boolean;
+};
+
+/** A table of this many rows or fewer gets its gradient as a matrix product, the others by scattering. */
+const ONE_HOT_ROWS_MAX = 1024;
+
+type OpOf<K extends OpKind> = Op & { readonly kind: K };
+type Context = {
+  readonly model: OnnxModel;
+  readonly options: LowerOptions;
+  /** The inverse root mean squares that a fused normalisation gives besides its result. */
+  readonly inverses: Map<string, string>;
+};
+type Lowering<K extends OpKind> = (
+  op: OpOf<K>,
+  node: Tensor,
+  inputs: readonly string[],
+  context: Context,
+) => string;
+type Lowerings = { readonly [K in OpKind]: Lowering<K> };
+
+/** @returns the bytes of an ONNX model (opset 20 and com.microsoft 1) */
+export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Array {
+  const context: Context = { model: new OnnxModel(), options, inverses: new Map() };
+  const names = new Map<Tensor, string>();
+  for (const node of topologicalOrder(graph.outputs.values())) {
+    const inputs = node.inputs.map((x) => defined(names.get(x), "inputs come before users"));
+    // The table's type ties every lowering to its own op; only the lookup by a union key loses that tie.
+    const lowering = LOWERINGS[node.op.kind] as Lowering<OpKind>;
+    names.set(node, lowering(node.op, node, inputs, context));
+  }
+  for (const [name, node] of graph.outputs) {
+    const value = defined(names.get(node), "every output is lowered");
+    context.model.output(name, value, node.shape, node.dtype);
+  }
+  return context.model.encode();
+}
+
+function at(names: readonly string[], index: number): string {
+  return defined(names[index], `there is an input ${index}`);
+}
+
+function simple<K extends OpKind>(type: string): Lowering<K> {
+  return (_op, _node, inputs, { model }) => model.emit(type, inputs);
+}
+
+const lowerMatmul: Lowering<"matmul"> = (op, node, inputs, { model, options }) => {
+  const [a, b] = node.inputs;
+  const [transA, transB] = [op.transposeA ? 1 : 0, op.transposeB ? 1 : 0];
+  if (a?.shape.length === 2 && b?.shape.length === 2) {
+    return model.emit("Gemm", inputs, { transA, transB, alpha: { float: op.scale } });
+  }
+  if (options.fusedMatmul ?? true) {
+    return model.emit(
+      "FusedMatMul",
+      inputs,
+      { transA, transB, alpha: { float: op.scale } },
+      MICROSOFT,
+    );
+  }
+  const swapped = [op.transposeA, op.transposeB].map((swap, index) => {
+    const rank = node.inputs[index]?.shape.length ?? 2;
+    const perm = Array.from({ length: rank }, (_, axis) => axis);
+    perm.splice(rank - 2, 2, rank - 1, rank - 2);
+    return swap ? model.emit("Transpose", [at(inputs, index)], { perm }) : at(inputs, index);
+  });
+  const product = model.emit("MatMul", swapped);
+  return op.scale === 1 ? product : model.emit("Mul", [product, model.scalar(op.scale)]);
+};
+
+function reduction<K extends "reduceSum" | "reduceMean" | "reduceMax">(type: string): Lowering<K> {
+  return (op, _node, inputs, { model }) =>
+    model.emit(type, [at(inputs, 0), model.int64s(op.axes)], { keepdims: op.keepDims ? 1 : 0 });
+}
+
+const lowerScatterRows: Lowering<"scatterRows"> = (_op, node, inputs, { model }) => {
+  const [rows = 0, width = 0] = node.shape;
+  const count = (node.inputs[0]?.shape ?? []).reduce((product, dim) => product * dim, 1);
+  const ids = model.emit("Reshape", [at(inputs, 0), model.int64s([count])]);
+  const dy = model.emit("Reshape", [at(inputs, 1), model.int64s([count, width])]);
+  if (rows <= ONE_HOT_ROWS_MAX) {
+    const hot = emitOneHot(model, ids, rows);
+    return model.emit("Gemm", [hot, dy], { transA: 1, transB: 0, alpha: { float: 1 } });
+  }
+  const zeros = model.emit("Expand", [model.scalar(0), model.int64s([rows, width])]);
+  const wide = model.emit("Cast", [ids], { to: 7 });
+  const indices = model.emit("Reshape", [wide, model.int64s([count, 1])]);
+  return model.emit("ScatterND", [zeros, indices, dy], { reduction: "add" });
+};
+
+function emitOneHot(model: OnnxModel, ids: string, depth: number): string {
+  const values = model.emit("Concat", [unsqueezed(model, 0), unsqueezed(model, 1)], { axis: 0 });
+  // The kernel for int32 ids wants an int32 depth.
+  const wide = model.emit("Cast", [model.int64s([depth])], { to: 6 });
+  return model.emit("OneHot", [ids, wide, values], { axis: -1 });
+}
+
+function unsqueezed(model: OnnxModel, value: number): string {
+  return model.emit("Reshape", [model.scalar(value), model.int64s([1])]);
+}
+
+const lowerRope: Lowering<"rope"> = (_op, _node, inputs, { model }) => {
+  const position = model.int64s([0]);
+  const [x, cos, sin] = [at(inputs, 0), at(inputs, 1), at(inputs, 2)];
+  return model.emit("RotaryEmbedding", [x, position, cos, sin], {}, MICROSOFT);
+};
+
+const lowerRmsNormalize: Lowering<"rmsNormalize"> = (op, _node, inputs, { model, inverses }) => {
+  const attributes = { axis: -1, epsilon: { float: op.eps } };
+  const outputs = model.emitMany(2, "SimplifiedLayerNormalization", inputs, attributes);
+  inverses.set(`${at(inputs, 0)}/${op.eps}`, at(outputs, 1));
+  return at(outputs, 0);
+};
+
+const lowerRmsInverse: Lowering<"rmsInverse"> = (op, _node, inputs, { model, inverses }) => {
+  const x = at(inputs, 0);
+  const known = inverses.get(`${x}/${op.eps}`);
+  if (known !== undefined) return known;
+  const mean = model.emit("ReduceMean", [model.emit("Mul", [x, x]), model.int64s([-1])], {
+    keepdims: 1,
+  });
+  const root = model.emit("Sqrt", [model.emit("Add", [mean, model.scalar(op.eps)])]);
+  return model.emit("Reciprocal", [root]);
+};
+
+const LOWERINGS: Lowerings = {
+  input: (_op, node, _inputs, { model }) => {
+    model.input(inputName(node), node.shape, node.dtype);
+    return inputName(node);
+  },
+  constant: (op, node, _inputs, { model }) => {
+    const lone = node.shape.length === 0 && op.data instanceof Float32Array;
+    return lone ? model.scalar(op.data[0] ?? 0) : model.constant(op.data, node.shape);
+  },
+  neg: simple("Neg"),
+  exp: simple("Exp"),
+  log: simple("Log"),
+  sqrt: simple("Sqrt"),
+  reciprocal: simple("Reciprocal"),
+  sigmoid: simple("Sigmoid"),
+  tanh: simple("Tanh"),
+  stopGradient: (_op, _node, inputs) => at(inputs, 0),
+  custom: (_op, _node, inputs) => at(inputs, 0),
+  add: simple("Add"),
+  sub: simple("Sub"),
+  mul: simple("Mul"),
+  div: simple("Div"),
+  equal: simple("Equal"),
+  less: simple("Less"),
+  where: simple("Where"),
+  pow: (op, _node, inputs, { model }) =>
+    model.emit("Pow", [at(inputs, 0), model.scalar(op.exponent)]),
+  matmul: lowerMatmul,
+  reduceSum: reduction("ReduceSum"),
+  reduceMean: reduction("ReduceMean"),
+  reduceMax: reduction("ReduceMax"),
+  softmax: (_op, _node, inputs, { model }) => model.emit("Softmax", inputs, { axis: -1 }),
+  reshape: (_op, node, inputs, { model }) =>
+    model.emit("Reshape", [at(inputs, 0), model.int64s(node.shape)]),
+  expand: (_op, node, inputs, { model }) =>
+    model.emit("Expand", [at(inputs, 0), model.int64s(node.shape)]),
+  transpose: (op, _node, inputs, { model }) =>
+    model.emit("Transpose", inputs, { perm: op.permutation }),
+  slice: (op, _node, inputs, { model }) => {
+    const bounds = [model.int64s([op.start]), model.int64s([op.end]), model.int64s([op.axis])];
+    return model.emit("Slice", [at(inputs, 0), ...bounds]);
+  },
+  pad: (op, node, inputs, { model }) => {
+    const side = (amount: number): number[] =>
+      node.shape.map((_, i) => (i === op.axis ? amount : 0));
+    return model.emit("Pad", [
+      at(inputs, 0),
+      model.int64s([...side(op.before), ...side(op.after)]),
+    ]);
+  },
+  concat: (op, _node, inputs, { model }) => model.emit("Concat", inputs, { axis: op.axis }),
+  gather: (_op, _node, inputs, { model }) => model.emit("Gather", inputs, { axis: 0 }),
+  scatterRows: lowerScatterRows,
+  oneHot: (_op, node, inputs, { model }) => {
+    const depth = node.shape.at(-1) ?? 0;
+    assert(depth > 0, "a one-hot vector has a depth");
+    return emitOneHot(model, at(inputs, 0), depth);
+  },
+  cast: (_op, node, inputs, { model }) =>
+    model.emit("Cast", inputs, { to: elementType(node.dtype) }),
+  rope: lowerRope,
+  rmsNormalize: lowerRmsNormalize,
+  rmsInverse: lowerRmsInverse,
+};

@@ -1,0 +1,44 @@
+// What a training run may choose about its optimiser. Defaults are the recipe of the small demo model.
+// Schedules are deliberately not here: a step is told its learning-rate scale.
+
+export type AdamwOptions = {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  /** Decoupled; applies to matrices, not to norm gains. */
+  readonly weightDecay: number;
+};
+
+export type MuonOptions = {
+  readonly learningRate: number;
+  readonly momentum: number;
+  /** Decoupled. */
+  readonly weightDecay: number;
+  readonly orthogonalization: "quintic" | "polarExpress";
+};
+
+export type OptimizerOptions = {
+  /** The gradient is scaled down to this global norm; Infinity for no clipping. */
+  readonly gradientNormMax: number;
+  /** For embedding, head and norm gains; without muon, for everything. */
+  readonly adamw: AdamwOptions;
+  /** For the matrices of the blocks. */
+  readonly muon?: MuonOptions;
+};
+
+export const MUON_RECIPE: OptimizerOptions = {
+  gradientNormMax: 1,
+  adamw: { learningRate: 0.006, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0 },
+  muon: {
+    learningRate: 0.02,
+    momentum: 0.95,
+    weightDecay: 0.05,
+    orthogonalization: "polarExpress",
+  },
+};
+
+export const ADAMW_RECIPE: OptimizerOptions = {
+  gradientNormMax: 1,
+  adamw: { learningRate: 0.001, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0.1 },
+};
