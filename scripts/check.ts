@@ -1,7 +1,7 @@
 // check: everything that can be said without running the product: types, lint and format, the rules
 // of the house, the documents. It changes nothing; `npm run format` does.
 //
-// Usage: node scripts/check.ts   exit code 1 if a step failed; all steps run, so that one call shows all
+// Usage: node scripts/check.ts   exit code 1 if a step failed; the other steps run all the same
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -35,7 +35,8 @@ function fileLine(file: string, counts: Counts | undefined): string {
   if (failed > 0) parts.push(`${failed} FAILED`);
   if (skipped > 0) parts.push(`${skipped} skipped`);
   const mark = failed > 0 ? "✖" : "✔";
-  return `${mark} ${relative(process.cwd(), file)}: ${parts.join(", ")} (${(ms / 1000).toFixed(1)} s)\n`;
+  const seconds = (ms / 1000).toFixed(1);
+  return `${mark} ${relative(process.cwd(), file)}: ${parts.join(", ")} (${seconds} s)\n`;
 }
 
 function failureText(file: string, name: string, error: unknown): string {

@@ -1,14 +1,19 @@
 // test: finds the test files and gives them to Node's own runner, which prints the counts.
 // Not a framework: no retries, no configuration.
 //
-// Usage: npm test [-- words …]   only files whose path contains one of the words; options that begin
-//                                with "-" go to `node --test` (such as --test-name-pattern=merkle)
+// Usage: npm test [-- words …]   only files whose path contains one of the words; what begins with
+//                                "-" goes to `node --test` (such as --test-name-pattern=merkle)
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { join } from "node:path";
 
 const ROOT = join(import.meta.dirname, "..");
-const PATTERNS = ["packages/*/src/**/*.test.ts", "apps/*/src/**/*.test.ts", "scripts/**/*.test.ts"];
+const PATTERNS = [
+  "packages/*/src/**/*.test.ts",
+  "apps/*/src/**/*.test.ts",
+  "scripts/**/*.test.ts",
+  "test/fuzz/*.test.ts",
+];
 /** Test files are processes of their own; the smallest machine that we promise has two cores. */
 const CONCURRENCY = 2;
 
