@@ -1,5 +1,5 @@
-// The events of a run's log. All state is a fold of these; each carries its tick. Signatures of workers are inside,
-// the coordinator's signature and the hash chain are the log's (coordinator/log).
+// The events of a run's log. All state is a fold of these; each carries its tick.
+// Not the log itself: the coordinator's signature and the hash chain are coordinator/log's.
 import {
   type Decoded,
   type Decoder,
@@ -16,14 +16,16 @@ import { exchangeKeyDecoder, payoutDecoder, signingKeyDecoder } from "./keys.ts"
 import {
   CARRIED_STATES_MAX,
   FRAGMENTS_MAX,
+  INNER_STEP_MICROS_MAX,
   INNER_STEPS_MAX,
   NAME_CHARS_MAX,
   POSITION_END,
   UPDATE_BYTES_MAX,
+  UPDATE_TOKENS_MAX,
 } from "./limits.ts";
 import { frozenRunDecoder } from "./run-config.ts";
 
-/** Logical time of a run: milliseconds by the coordinator's clock, never falling from event to event. */
+/** Logical time of a run: milliseconds by the coordinator's clock, never falling. */
 export type Tick = number;
 
 const hash = hex(32);
@@ -31,7 +33,10 @@ const signature = hex(64);
 const tick: Decoder<Tick> = integer(0);
 const round = integer(0, 2 ** 32);
 
-/** The backend family that computed inner steps: results of one family agree closely, of one device exactly. */
+/**
+ * The backend family that computed inner steps: results of one family agree closely, those of one
+ * device exactly.
+ */
 export const numericsDecoder = oneOf("ort-cpu", "ort-wasm", "ort-webgpu", "reference");
 export type Numerics = Decoded<typeof numericsDecoder>;
 
@@ -39,7 +44,7 @@ export const metricsDecoder = object({
   /** Mean training loss over the inner steps, in millionths of a nat per token. */
   trainLossMicronats: integer(0),
   /** Mean wall time of an inner step. */
-  innerStepMicros: integer(1),
+  innerStepMicros: integer(1, INNER_STEP_MICROS_MAX),
   /** This worker's share of a shared evaluation of the round's base, if it had one. */
   evaluation: nullable(object({ lossMicronats: integer(0), tokens: integer(1) })),
 });
@@ -58,7 +63,7 @@ export const updateFields = {
     }),
     private: object({ kind: oneOf("private") }),
   }),
-  tokens: integer(1),
+  tokens: integer(1, UPDATE_TOKENS_MAX),
   innerSteps: integer(1, INNER_STEPS_MAX),
   codec: oneOf("q8", "ternary", "sign"),
   numerics: numericsDecoder,
@@ -70,7 +75,7 @@ export const updateFields = {
   groupCount: integer(1, 1_024),
   /** Root of intermediate states for audits by bisection; null while no audit uses it. */
   traceRoot: nullable(hash),
-  /** State that the worker carries from round to round (error feedback, momentum), before and after. */
+  /** State carried from round to round (error feedback, momentum), before and after. */
   carried: list(object({ name: text(NAME_CHARS_MAX), before: hash, after: hash }), {
     max: CARRIED_STATES_MAX,
   }),

@@ -1,4 +1,5 @@
-// Keys as data: an algorithm and its bytes, so that another algorithm can join without a new format.
+// Keys as data: an algorithm and its bytes, so that another algorithm can join without a new
+// format. Not cryptography: shells sign and verify.
 import { fromHex, toHex } from "@manyhands/base/bytes";
 import { type Decoded, hex, object, oneOf } from "@manyhands/base/decode";
 import { hashLeaf } from "@manyhands/base/hash";

@@ -1,8 +1,8 @@
-// Control messages between a worker and the coordinator, as JSON text frames over one WebSocket. Bytes of models and
-// updates never travel here: they go over HTTP, by content address.
+// Control messages between a worker and the coordinator, as JSON text frames over one WebSocket.
+// Bytes of models and updates never travel here: they go over HTTP, by content address.
 import {
-  checked,
   type Decoded,
+  flag,
   hex,
   integer,
   list,
@@ -13,7 +13,13 @@ import {
   text,
 } from "@manyhands/base/decode";
 import { finishReasonDecoder, joinFields, updateDecoder } from "./events.ts";
-import { INNER_STEPS_MAX, NAME_CHARS_MAX, POSITION_END } from "./limits.ts";
+import {
+  CLOSED_ROUNDS_MAX,
+  EVALUATE_WINDOWS_MAX,
+  INNER_STEPS_MAX,
+  NAME_CHARS_MAX,
+  POSITION_END,
+} from "./limits.ts";
 import { frozenRunDecoder } from "./run-config.ts";
 
 const hash = hex(32);
@@ -25,7 +31,7 @@ export const assignmentDecoder = object({
   firstSample: integer(0),
   sampleCount: integer(1),
   /** This worker's share of the evaluation of the base: windows of the validation split. */
-  evaluate: nullable(object({ windows: list(integer(0), { min: 1, max: 65_536 }) })),
+  evaluate: nullable(object({ windows: list(integer(0), { min: 1, max: EVALUATE_WINDOWS_MAX }) })),
 });
 export type Assignment = Decoded<typeof assignmentDecoder>;
 
@@ -34,6 +40,8 @@ const roundFields = {
   baseRoot: hash,
   seed: hash,
   position: integer(0, POSITION_END),
+  /** Where the schedule is expected to stand after this round: see innerStepScale. */
+  positionAfter: integer(0, POSITION_END),
   /** Null for a worker that joined after the round had opened. */
   assignment: nullable(assignmentDecoder),
 } as const;
@@ -90,9 +98,9 @@ export const serverMessageDecoder = tagged("type", {
     /** The newest stored weights: state after `rounds` closed rounds. */
     checkpoint: object({ rounds: round, root: hash, byteLength: integer(4), stateRoot: hash }),
     /** Rounds closed since that checkpoint, in order. */
-    closed: list(closedRoundDecoder, { max: 4_096 }),
+    closed: list(closedRoundDecoder, { max: CLOSED_ROUNDS_MAX }),
     current: nullable(roundInfoDecoder),
-    paused: checked("true or false", (value): value is boolean => typeof value === "boolean"),
+    paused: flag,
   }),
   round: object({ type: oneOf("round"), ...roundFields }),
   receipt: object({

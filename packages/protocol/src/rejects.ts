@@ -1,4 +1,5 @@
-// Rejections: what a peer may not do, as data. Each code stands in docs/spec/03-protocol.md with the same name.
+// Rejections: what a peer may not do, as data. docs/spec §3.7 lists each code with its rule.
+// Not operating errors and not bugs: a broken disk throws, a broken invariant asserts.
 
 export type RejectCode =
   // talking at all
@@ -15,11 +16,13 @@ export type RejectCode =
   // joining and leaving
   | "join/run-finished"
   | "join/workers-full"
+  | "join/active"
   | "join/challenge"
   | "leave/not-joined"
+  | "leave/run-finished"
   // committing an update
   | "commit/not-joined"
-  | "commit/run-not-training"
+  | "commit/run-finished"
   | "commit/round-unknown"
   | "commit/too-late"
   | "commit/not-assigned"
@@ -32,16 +35,22 @@ export type RejectCode =
   | "commit/numerics"
   | "commit/fragments"
   | "commit/group"
+  | "commit/evaluation"
   | "commit/blob-missing"
   | "commit/blob-size"
   | "commit/blob-content"
   // the coordinator's own events, when a log is replayed
   | "event/order"
+  | "event/run"
   | "event/tick"
   | "event/phase"
+  | "event/not-due"
   | "event/round"
   | "event/root"
   | "event/position"
+  | "event/audit-seed"
+  | "event/aggregate"
+  | "event/reason"
   | "event/authority"
   // bytes
   | "blob/unknown"

@@ -1,5 +1,5 @@
-// Roots over what workers gave: update leaves, the updates of a close, everybody's credit, the audit commitment.
-// Fixed-width binary, so that a contract can recompute them. Roots of weights are aggregation's.
+// Roots over what workers gave: updates, credit, the audit commitment. Fixed-width binary, so that
+// a contract can recompute them. Not the roots of weights, which are aggregation's.
 import { compareText, fromHex, toHex, uint64 } from "@manyhands/base/bytes";
 import { hashLeaf, merkleRoot } from "@manyhands/base/hash";
 import type { Update } from "./events.ts";
@@ -8,8 +8,8 @@ import type { RunId } from "./run-config.ts";
 import type { Commitment } from "./state.ts";
 
 /**
- * Hashed leaf of one accepted update, in hex: domain "manyhands/update/v1", then run 32, round 8, worker 32,
- * baseRoot 32, updateRoot 32, updateBytes 8, tokens 8, innerSteps 8, groupCount 8 bytes.
+ * Hashed leaf of one accepted update, in hex: domain "manyhands/update/v1", then run 32, round 8,
+ * worker 32, baseRoot 32, updateRoot 32, updateBytes 8, tokens 8, innerSteps 8, groupCount 8 bytes.
  *
  * @source docs/spec §3.2
  */
@@ -36,7 +36,7 @@ export function compareCommitments(a: Commitment, b: Commitment): number {
 }
 
 /**
- * Root of the updates that the close of `round` takes, in hex; independent of their order of arrival.
+ * Root of the updates that the close of `round` takes, in hex; their order of arrival is nothing.
  *
  * @source docs/spec §3.2
  */
@@ -64,7 +64,7 @@ export function creditRoot(entries: Iterable<CreditEntry>): string {
   return toHex(hashLeaf("manyhands/credits/v1", uint64(leaves.length), merkleRoot(leaves)));
 }
 
-/** What RoundOpened commits to, so that nobody, the coordinator included, chooses audits after the commitments. */
+/** What RoundOpened commits to: nobody, the coordinator included, chooses audits afterwards. */
 export function auditCommitmentOf(auditSeed: string): string {
   return toHex(hashLeaf("manyhands/audit-seed/v1", fromHex(auditSeed)));
 }

@@ -1,5 +1,5 @@
-// The run's frozen configuration: what the owner chose, what it was chosen for, and the hash that names both.
-// Every field here is consensus: peers must agree on all of it. Local choices (threads, folders, ports) are not here.
+// The run's frozen configuration, and the hash that names it. Every field is consensus.
+// Not here: local choices of one device (threads, folders, ports).
 import { canonicalHash } from "@manyhands/base/canonical";
 import {
   type Decoded,
@@ -19,14 +19,17 @@ import { err, ok, type Result } from "@manyhands/base/result";
 import {
   BATCH_SEQUENCES_MAX,
   BPS,
+  BUDGET_TOKENS_MAX,
   CONTEXT_LENGTH_MAX,
   DATA_FILES_MAX,
   DIMENSION_MAX,
+  EVALUATE_WINDOWS_MAX,
   FRAGMENTS_MAX,
   INNER_STEPS_MAX,
   NAME_CHARS_MAX,
   RANK_MAX,
   STALENESS_MAX,
+  UPDATE_TOKENS_MAX,
   WORKERS_MAX,
 } from "./limits.ts";
 import { KERNEL_SET, PROTOCOL_VERSION } from "./version.ts";
@@ -82,7 +85,7 @@ export const recipeDecoder = object({
 export type Recipe = Decoded<typeof recipeDecoder>;
 
 export const roundPolicyDecoder = object({
-  /** The first round opens when so many are here, or when `waitMs` have passed with at least one. */
+  /** The first round opens when so many are here, or `waitMs` after the first of them came. */
   workersMin: fallback(integer(1, WORKERS_MAX), 1),
   waitMs: fallback(integer(0, DAY_MS), 30_000),
   /** Share of the round's active workers whose commitments start the grace period. */
@@ -98,12 +101,12 @@ export const roundPolicyDecoder = object({
   /** Every so many rounds the workers share one evaluation of the round's base. */
   evaluateEvery: fallback(integer(1, 1_000_000), 10),
   /** Windows of the validation split in that evaluation, spread evenly over it. */
-  evaluateWindows: fallback(integer(0, 65_536), 64),
+  evaluateWindows: fallback(integer(0, EVALUATE_WINDOWS_MAX), 64),
 });
 export type RoundPolicy = Decoded<typeof roundPolicyDecoder>;
 
 export const budgetDecoder = object({
-  tokens: fallback(nullable(integer(1)), null),
+  tokens: fallback(nullable(integer(1, BUDGET_TOKENS_MAX)), null),
   minutes: fallback(nullable(real(0.01, 1_000_000)), null),
 });
 export type Budget = Decoded<typeof budgetDecoder>;
@@ -191,6 +194,16 @@ export function checkRunRules(
         path: ["recipe", "contextLength"],
         found: String(recipe.contextLength),
         expected: `at most model.maxPositionEmbeddings = ${model.maxPositionEmbeddings}`,
+      },
+    ],
+    [
+      tokensPerStep(recipe) * recipe.innerSteps <= UPDATE_TOKENS_MAX,
+      {
+        path: ["recipe", "innerSteps"],
+        found: String(recipe.innerSteps),
+        expected:
+          "batchSequences × contextLength × innerSteps, the tokens of one update, " +
+          `≤ ${UPDATE_TOKENS_MAX}`,
       },
     ],
     [

@@ -6,7 +6,7 @@ import type { Budget, Recipe } from "./run-config.ts";
 
 const MINUTE_MS = 60_000;
 
-/** What has been used of a budget: tokens of accepted updates, and the summed durations of rounds. */
+/** What has been used of a budget: tokens of closed rounds, and their summed durations. */
 export type Spent = { readonly tokens: number; readonly trainingMs: number };
 
 /**
@@ -33,8 +33,8 @@ function partsPerMillion(part: number, whole: number): number {
 }
 
 /**
- * Share of the peak learning rate at a position: a linear rise from 0 over `warmup`, flat, and a linear fall to
- * `floor` over the last `cooldown`. Where the two overlap the smaller holds.
+ * Share of the peak learning rate at a position: a linear rise from 0 over `warmup`, flat, and a
+ * linear fall to `floor` over the last `cooldown`. Where the two overlap the smaller holds.
  *
  * @param position 0 … POSITION_END; fractions are allowed
  * @returns        0 … 1
@@ -53,8 +53,8 @@ export function learningRateScale(schedule: Recipe["schedule"], position: number
 export type ScheduleSpan = { readonly position: number; readonly positionAfter: number };
 
 /**
- * Share of the peak learning rate for one inner step: the schedule at the middle of the step's own piece of the
- * round's span. So the first round, which opens at position 0, does not train with a learning rate of 0.
+ * Share of the peak learning rate for one inner step: the schedule at the middle of the step's own
+ * piece of the round's span. So the first round, which opens at position 0, does not train in vain.
  *
  * @param step  0 … steps − 1
  * @param steps inner steps of this worker's assignment

@@ -6,8 +6,8 @@ import type { Join, Update } from "./events.ts";
 import type { RunId } from "./run-config.ts";
 
 /**
- * What a worker signs about an update. The run id keeps a signature out of every other run; the round and the base
- * root inside the update keep it out of every other round.
+ * What a worker signs about an update. The run id keeps a signature out of every other run; the
+ * round and the base root inside the update keep it out of every other round.
  *
  * @source docs/spec §3.2
  */
@@ -16,7 +16,8 @@ export function commitSigningBytes(runId: RunId, update: Update): Bytes {
 }
 
 /**
- * What a worker signs to join. The challenge, fresh per connection, keeps an old join from being replayed.
+ * What a worker signs to join. The challenge, fresh per connection, keeps an old join from being
+ * replayed.
  *
  * @param challenge 32 bytes in hex, from the coordinator
  * @source docs/spec §3.2

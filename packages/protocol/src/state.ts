@@ -1,12 +1,13 @@
-// The state of one run, as plain immutable data, and what a transition returns. The fold is step.ts.
+// The state of one run, as plain immutable data, and what a transition returns.
+// No rule lives here: the fold is step.ts, what comes next is demand.ts.
 import type { FinishReason, Join, Tick, Update } from "./events.ts";
 import type { SigningKey, WorkerId } from "./keys.ts";
 import type { Assignment, ServerMessage } from "./messages.ts";
 import type { FrozenRun, RunId } from "./run-config.ts";
 
 /**
- * waiting: no round is open · training: workers train and commit · closing: commitments are closed, the aggregate is
- * being computed · paused: the owner holds the run between rounds · finished.
+ * waiting: no round is open · training: workers train and commit · closing: commitments are
+ * closed, the aggregate is being computed · paused: the owner holds the run · finished.
  */
 export type Phase = "waiting" | "training" | "closing" | "paused" | "finished";
 
@@ -37,6 +38,8 @@ export type RoundRecord = {
   readonly seed: string;
   readonly auditCommitment: string;
   readonly position: number;
+  /** Where the schedule is expected to stand after this round. */
+  readonly positionAfter: number;
   readonly assignments: ReadonlyMap<WorkerId, Assignment>;
   /** Who has committed for this round. */
   readonly committed: ReadonlySet<WorkerId>;
@@ -50,7 +53,7 @@ export type RunState = {
   readonly authority: readonly SigningKey[];
   readonly phase: Phase;
   readonly tick: Tick;
-  /** When the phase `waiting` began, for rounds.waitMs. */
+  /** When `waiting` began, or its first worker came: what rounds.waitMs counts from. */
   readonly waitingSince: Tick;
   readonly workers: ReadonlyMap<WorkerId, WorkerRecord>;
   /** Rounds closed so far = number of the next round. */
@@ -60,7 +63,7 @@ export type RunState = {
   readonly stateRoot: string;
   /** The open round, or the one being closed. */
   readonly current: RoundRecord | null;
-  /** Newest closed rounds, newest last, at most rounds.stalenessMax: late updates are checked against these. */
+  /** Newest closed rounds, newest last, at most rounds.stalenessMax: for checking late updates. */
   readonly recent: readonly RoundRecord[];
   /** Commitments that the next close will take, in order of arrival. */
   readonly pending: readonly Commitment[];
@@ -69,22 +72,24 @@ export type RunState = {
   readonly tokensCommitted: number;
   /** Next unassigned sample of the data order. */
   readonly sampleCursor: number;
-  /** Sum of the durations of closed rounds; the clock of `budget.minutes`. */
+  /** Sum of the rounds' durations, each at most roundMsMax: the clock of `budget.minutes`. */
   readonly trainingMs: number;
   readonly finishReason: FinishReason | null;
 };
 
-/** One update as the aggregation takes it: in order of worker id, with its integer weight. */
+/** One update as the aggregation takes it, with its integer weight. */
 export type Contribution = {
+  /** Worker and zero-padded round, so that the order of ids is the order of contributions. */
+  readonly id: string;
   readonly workerId: WorkerId;
   readonly round: number;
   readonly updateRoot: string;
   readonly updateBytes: number;
-  /** tokens × the staleness factor in 1024ths. */
+  /** tokens × the staleness factor in 1024ths: see stalenessFactor. */
   readonly weight: number;
 };
 
-/** What the coordinator has to bring about next. Derived from the state alone, so a restart knows it too. */
+/** What the coordinator has to bring about next. A restart derives it from the state again. */
 export type Demand =
   | { readonly kind: "open-round" }
   | { readonly kind: "close-commitments"; readonly round: number }
@@ -105,5 +110,6 @@ export type Effect =
   /** Acknowledge a commitment; the log adds its sequence number, head and signature. */
   | { readonly kind: "receipt"; readonly to: WorkerId; readonly commitment: Commitment };
 
+/** The host's clock, never behind the newest event: an event from the future is refused. */
 export type Env = { readonly now: Tick };
 export type Transition = { readonly state: RunState; readonly effects: readonly Effect[] };
