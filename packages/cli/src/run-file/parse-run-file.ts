@@ -1,0 +1,107 @@
+// From YAML text to a checked run file; a mistake names the line, the field, what was found and what
+// was expected. No disk: load-run-file.ts reads the file.
+import { type DecodeProblem, type PathStep, pathText } from "@manyhands/base/decode";
+import { err, ok, type Result } from "@manyhands/base/result";
+import { checkRunRules } from "@manyhands/protocol/run-config";
+import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from "yaml";
+import { type RunFile, runFileDecoder } from "./run-file.ts";
+import { nearest } from "./suggest.ts";
+
+/** A mistake in a run file and the place that it stands at; line and column count from 1. */
+export type RunFileProblem = {
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+  readonly hint: string | undefined;
+};
+
+/** A checked file, and a way to point at one of its fields later (a path that does not exist). */
+export type ParsedRunFile = {
+  readonly file: RunFile;
+  readonly problemAt: (problem: DecodeProblem) => RunFileProblem;
+};
+
+export function parseRunFile(source: string): Result<ParsedRunFile, RunFileProblem> {
+  const lines = new LineCounter();
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false });
+  const broken = document.errors[0];
+  if (broken) {
+    const message = `this is not YAML: ${firstSentence(broken.message)}`;
+    return err({ ...placeOf(lines, broken.pos[0]), message, hint: hintForSyntax(broken.code) });
+  }
+  const problemAt = (problem: DecodeProblem) => describeProblem(document, lines, problem);
+  const decoded = runFileDecoder(document.toJS({ maxAliasCount: 100 }));
+  if (!decoded.ok) return err(problemAt(decoded.error));
+  const rules = checkRunRules(decoded.value);
+  if (!rules.ok) return err(problemAt(rules.error));
+  return ok({ file: decoded.value, problemAt });
+}
+
+function placeOf(lines: LineCounter, offset: number): { line: number; column: number } {
+  const { line, col } = lines.linePos(offset);
+  return { line, column: col };
+}
+
+/** The parser's own words without its picture of the line. */
+function firstSentence(message: string): string {
+  return message.split("\n")[0] ?? message;
+}
+
+function hintForSyntax(code: string): string | undefined {
+  if (code === "DUPLICATE_KEY") return "Each field stands once; remove one of the two.";
+  if (code === "TAB_AS_INDENT") return "Indent with spaces.";
+  return undefined;
+}
+
+function describeProblem(
+  document: Document,
+  lines: LineCounter,
+  problem: DecodeProblem,
+): RunFileProblem {
+  const place = placeOf(lines, offsetOf(document, problem));
+  const field = problem.path.length === 0 ? "the file" : pathText(problem.path);
+  if (problem.found === "an unknown field") {
+    const known = problem.expected.replace(/^one of /, "").split(", ");
+    const meant = nearest(String(problem.path.at(-1)), known);
+    return {
+      ...place,
+      message: `${field}: expected one of the known fields, found an unknown one`,
+      hint: meant ? `Did you mean ${meant}?` : `Known fields: ${known.join(", ")}.`,
+    };
+  }
+  const found = problem.found === "nothing" ? "nothing: the field is missing" : problem.found;
+  return {
+    ...place,
+    message: `${field}: expected ${problem.expected}, found ${found}`,
+    hint: undefined,
+  };
+}
+
+/** Where the value stands; an unknown field's own name; for a missing field, what it is missing in. */
+function offsetOf(document: Document, problem: DecodeProblem): number {
+  const wantsKey = problem.found === "an unknown field";
+  for (let depth = problem.path.length; depth >= 0; depth--) {
+    const path = problem.path.slice(0, depth);
+    const isMissing = depth < problem.path.length;
+    const offset = wantsKey || isMissing ? keyOffset(document, path) : undefined;
+    const here = offset ?? valueOffset(document, path);
+    if (here !== undefined) return here;
+  }
+  return 0;
+}
+
+function valueOffset(document: Document, path: readonly PathStep[]): number | undefined {
+  const node = path.length === 0 ? document.contents : document.getIn(path, true);
+  return isNode(node) ? node.range?.[0] : undefined;
+}
+
+function keyOffset(document: Document, path: readonly PathStep[]): number | undefined {
+  const key = path.at(-1);
+  if (typeof key !== "string") return undefined;
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  if (!isMap(parent)) return undefined;
+  const pair = parent.items.find(
+    (item) => isPair(item) && isScalar(item.key) && item.key.value === key,
+  );
+  return pair && isScalar(pair.key) ? pair.key.range?.[0] : undefined;
+}

@@ -1,0 +1,125 @@
+// The run file: what an owner writes. Fields, defaults, and the human units of durations and shares.
+// Not the frozen run: that has the data's hashes and the first weights' root too (freeze.ts).
+import { assert } from "@manyhands/base/assert";
+import {
+  checked,
+  type Decoded,
+  type Decoder,
+  fallback,
+  integer,
+  list,
+  nullable,
+  object,
+  oneOf,
+  real,
+  text,
+} from "@manyhands/base/decode";
+import { ok } from "@manyhands/base/result";
+import {
+  BPS,
+  DATA_FILES_MAX,
+  NAME_CHARS_MAX,
+  STALENESS_MAX,
+  WORKERS_MAX,
+} from "@manyhands/protocol/limits";
+import {
+  budgetDecoder,
+  modelDecoder,
+  recipeDecoder,
+  roundPolicyDecoder,
+} from "@manyhands/protocol/run-config";
+
+const PATH_CHARS_MAX = 4_096;
+const LOCAL_WORKERS_MAX = 256;
+const DAY_MS = 86_400_000;
+const UNIT_MS: { readonly [unit: string]: number } = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const DURATION = /^(\d+(?:\.\d+)?) ?(ms|s|m|h)$/;
+
+/** `500ms`, `30s`, `10m`, `1.5h`; undefined for anything else. */
+export function durationMs(value: unknown): number | undefined {
+  const match = typeof value === "string" ? DURATION.exec(value) : null;
+  const unit = UNIT_MS[match?.[2] ?? ""];
+  return match && unit !== undefined ? Math.round(Number(match[1]) * unit) : undefined;
+}
+
+/** A duration with its unit, as milliseconds. */
+function duration(minMs: number): Decoder<number> {
+  const inner = checked(
+    `a duration of ${minMs === 0 ? "0s" : `${minMs}ms`} to 24h with its unit, such as 30s or 10m`,
+    (value): value is string => {
+      const ms = durationMs(value);
+      return ms !== undefined && ms >= minMs && ms <= DAY_MS;
+    },
+  );
+  return (value, path = []) => {
+    const decoded = inner(value, path);
+    return decoded.ok ? ok(durationMs(decoded.value) ?? 0) : decoded;
+  };
+}
+
+/** A share such as 0.6, as basis points. */
+function share(min: number, max: number): Decoder<number> {
+  const inner = real(min, max);
+  return (value, path = []) => {
+    const decoded = inner(value, path);
+    return decoded.ok ? ok(Math.round(decoded.value * BPS)) : decoded;
+  };
+}
+
+function optional<T>(inner: Decoder<T>): Decoder<T | undefined> {
+  return fallback<T | undefined>(inner, undefined);
+}
+
+/** The round policy in human units; what is left out takes the protocol's default. */
+const roundsDecoder = object({
+  workersMin: optional(integer(1, WORKERS_MAX)),
+  wait: optional(duration(0)),
+  quorum: optional(share(0.0001, 1)),
+  grace: optional(share(0, 10)),
+  longest: optional(duration(100)),
+  lease: optional(duration(100)),
+  stalenessMax: optional(integer(0, STALENESS_MAX)),
+  evaluateEvery: optional(integer(1, 1_000_000)),
+  evaluateWindows: optional(integer(0, 65_536)),
+});
+export type RoundsField = Decoded<typeof roundsDecoder>;
+
+const dataDecoder = object({
+  /** Files and folders, relative to the run file. */
+  files: list(text(PATH_CHARS_MAX), { min: 1, max: DATA_FILES_MAX }),
+  /** The last share of the data, held out for validation. */
+  validation: fallback(share(0.0001, 0.5), 1_000),
+});
+
+export const runFileDecoder = object({
+  name: text(NAME_CHARS_MAX),
+  model: modelDecoder,
+  tokenizer: fallback(oneOf("bytes"), "bytes"),
+  data: dataDecoder,
+  recipe: recipeDecoder,
+  rounds: (value, path) => roundsDecoder(value === undefined ? {} : value, path),
+  budget: budgetDecoder,
+  seed: fallback(integer(0), 0),
+  /** Workers that `run` and `demo` start on this machine; not part of the run's id. */
+  workers: fallback(integer(0, LOCAL_WORKERS_MAX), 1),
+  /** An SPDX name for the model card; not part of the run's id. */
+  license: fallback(nullable(text(NAME_CHARS_MAX)), null),
+});
+export type RunFile = Decoded<typeof runFileDecoder>;
+
+/** The protocol's policy from the file's units. */
+export function roundPolicyOf(rounds: RoundsField): Decoded<typeof roundPolicyDecoder> {
+  const policy = roundPolicyDecoder({
+    workersMin: rounds.workersMin,
+    waitMs: rounds.wait,
+    quorumBps: rounds.quorum,
+    graceBps: rounds.grace,
+    roundMsMax: rounds.longest,
+    leaseMs: rounds.lease,
+    stalenessMax: rounds.stalenessMax,
+    evaluateEvery: rounds.evaluateEvery,
+    evaluateWindows: rounds.evaluateWindows,
+  });
+  assert(policy.ok, "the file's rounds are within the protocol's bounds");
+  return policy.value;
+}
