@@ -148,9 +148,11 @@ function exportsOf(source: Source): Export[] {
   return found;
 }
 
+/** A default export goes by no name, so nobody can import it by one. */
 function isExported(statement: Node): boolean {
-  const { modifiers } = statement as { modifiers?: readonly Node[] };
-  return modifiers?.some((modifier) => modifier.kind === SyntaxKind.ExportKeyword) ?? false;
+  const { modifiers = [] } = statement as { modifiers?: readonly Node[] };
+  const has = (kind: SyntaxKind): boolean => modifiers.some((modifier) => modifier.kind === kind);
+  return has(SyntaxKind.ExportKeyword) && !has(SyntaxKind.DefaultKeyword);
 }
 
 function declaredNames(statement: Node): string[] {

@@ -1,4 +1,4 @@
-// The fuzzer finds what it should, repeats itself from a seed, and every target is worth its minute.
+// The fuzzer finds what it should and repeats itself from a seed; every target is worth its minute.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fuzz, reportProblem } from "./fuzz.ts";

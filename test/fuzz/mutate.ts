@@ -11,7 +11,7 @@ export function randomBytes(random: Random, count = random.below(RANDOM_BYTES_MA
   return Uint8Array.from({ length: count }, () => random.below(256));
 }
 
-export function pick<T>(random: Random, list: readonly [T, ...T[]]): T {
+function pick<T>(random: Random, list: readonly [T, ...T[]]): T {
   return list[random.below(list.length)] ?? list[0];
 }
 
@@ -87,7 +87,7 @@ function nested(depth: number): Value {
   return value;
 }
 
-/** A valid JSON text with one place changed: a value replaced, a field dropped, added or doubled. */
+/** A valid JSON text with one place changed: a value replaced, a field dropped or added. */
 export function mutateJson(random: Random, seeds: readonly [Bytes, ...Bytes[]]): Bytes {
   const text = new TextDecoder().decode(pick(random, seeds));
   const value = JSON.parse(text) as Value;

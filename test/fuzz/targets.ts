@@ -1,4 +1,4 @@
-// What is fuzzed: every function that takes bytes or values from somebody else. One entry per target.
+// What is fuzzed: every function that takes bytes or values from somebody else, one entry each.
 // A target says whether it accepted; what it accepted must keep the promises that it checks.
 import assert from "node:assert/strict";
 import { CODEC_NAMES } from "@manyhands/aggregation/codec/codecs";

@@ -118,10 +118,13 @@ export function hex(byteCount: number): Decoder<string> {
   );
 }
 
-export function oneOf<const T extends string | number>(...options: readonly T[]): Decoder<T> {
+/** One of these words or numbers. */
+export function oneOf<const T extends readonly (string | number)[]>(
+  ...options: T
+): Decoder<T[number]> {
   return checked(
     options.length === 1 ? JSON.stringify(options[0]) : `one of ${options.join(", ")}`,
-    (value): value is T => options.some((option) => option === value),
+    (value): value is T[number] => options.some((option) => option === value),
   );
 }
 
