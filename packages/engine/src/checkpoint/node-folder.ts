@@ -1,0 +1,129 @@
+// An export folder on disk: written whole or not at all, and read back.
+// Node only. What the files say is in export.ts and import.ts.
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
+import { EXPORT_FILE_NAMES, type ExportFile } from "./export.ts";
+import { type ImportedModel, importModel } from "./import.ts";
+
+/** The disk refused. The folder is as it was before. */
+export class ExportError extends ManyhandsError {
+  override readonly name = "ExportError";
+
+  constructor(folder: string, cause: unknown) {
+    super(`could not write the export ${folder}: ${messageOf(cause)}`, {
+      cause,
+      hint: "check free space and permissions, and export again",
+    });
+  }
+}
+
+/**
+ * Writes the files into a new folder beside the target, makes them durable, and gives it the target's
+ * name: a reader sees the old export or the new one. A crash between the two renames leaves the old
+ * one as `.<name>.old`; the next export removes it.
+ *
+ * @throws InputError  if the target holds anything that is no export
+ * @throws ExportError if the disk refuses
+ */
+export async function writeExportFolder(
+  folder: string,
+  files: readonly ExportFile[],
+): Promise<void> {
+  const target = resolve(folder);
+  const replaces = await holdsExport(target);
+  const beside = (suffix: string): string =>
+    join(dirname(target), `.${basename(target)}.${suffix}`);
+  const [fresh, old] = [beside("new"), beside("old")];
+  try {
+    await rm(fresh, { recursive: true, force: true });
+    await mkdir(fresh, { recursive: true });
+    for (const file of files) await writeDurably(join(fresh, file.name), file.bytes);
+    await syncFolder(fresh);
+    await rm(old, { recursive: true, force: true });
+    if (replaces) await rename(target, old);
+    await putInPlace(fresh, target, replaces ? old : undefined);
+    await syncFolder(dirname(target));
+    await rm(old, { recursive: true, force: true });
+  } catch (cause) {
+    await rm(fresh, { recursive: true, force: true });
+    throw new ExportError(folder, cause);
+  }
+}
+
+/** Gives the new folder the target's name; if that fails, the old one gets its name back. */
+async function putInPlace(fresh: string, target: string, old: string | undefined): Promise<void> {
+  try {
+    await rename(fresh, target);
+  } catch (cause) {
+    if (old !== undefined) await rename(old, target);
+    throw cause;
+  }
+}
+
+/** Is there an earlier export (true), or nothing (false)? @throws InputError if something else */
+async function holdsExport(target: string): Promise<boolean> {
+  let names: string[];
+  try {
+    names = await readdir(target);
+  } catch (caught) {
+    if (codeOf(caught) === "ENOENT") return false;
+    throw new InputError(`${target} is no folder that can hold an export`, {
+      cause: caught,
+      hint: "name a folder that is empty or does not exist",
+    });
+  }
+  const known: readonly string[] = EXPORT_FILE_NAMES;
+  const other = names.find((name) => !known.includes(name));
+  if (other === undefined) return true;
+  throw new InputError(`${target} holds ${other}, which is no part of an export`, {
+    hint: "name a folder that is empty or does not exist",
+  });
+}
+
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, "wx");
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/**
+ * The model in an export folder, ours or one that transformers saved.
+ *
+ * @throws InputError if a file is missing or breaks a rule
+ */
+export async function readExportFolder(folder: string): Promise<ImportedModel> {
+  const read = async (name: string): Promise<Buffer> => {
+    try {
+      return await readFile(join(folder, name));
+    } catch (cause) {
+      throw new InputError(`${folder} has no readable ${name}: ${messageOf(cause)}`, {
+        cause,
+        hint: "name a folder with config.json and model.safetensors",
+      });
+    }
+  };
+  const configJson = (await read("config.json")).toString("utf8");
+  const imported = importModel({ configJson, safetensors: await read("model.safetensors") });
+  if (imported.ok) return imported.value;
+  throw new InputError(`${folder}: ${imported.error.message} (${imported.error.code})`, {
+    hint: "only float32 models of the Llama family without biases are read",
+  });
+}
+
+function codeOf(caught: unknown): unknown {
+  return typeof caught === "object" && caught !== null ? Reflect.get(caught, "code") : undefined;
+}

@@ -1,0 +1,253 @@
+// The safetensors format: 8 bytes of header length, a JSON header, the tensors' bytes. Float32 only.
+// It deliberately knows no model: any names and shapes. Spec: docs/spec/01-checkpoint.md, §1.
+import { assert } from "@manyhands/base/assert";
+import { compareText, concatBytes, utf8 } from "@manyhands/base/bytes";
+import { describe } from "@manyhands/base/decode";
+import { err, ok, type Result } from "@manyhands/base/result";
+import { repeatedKey } from "./repeated-key.ts";
+import { WEIGHT_BYTES, weightsFromBytes, weightsToBytes } from "./weights-bytes.ts";
+
+/** A header may have so many bytes (the format's own limit). */
+export const HEADER_BYTES_MAX = 100_000_000;
+/** Tensors' bytes start at a multiple of this. */
+export const ALIGNMENT_BYTES = 8;
+
+const LENGTH_BYTES = 8;
+const METADATA = "__metadata__";
+
+export type TensorData = {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Row-major; as many as the shape says. */
+  readonly values: Float32Array;
+};
+
+export type Safetensors = {
+  readonly metadata: Readonly<Record<string, string>>;
+  /** In the order of their bytes. */
+  readonly tensors: readonly TensorData[];
+};
+
+/** Which rule of docs/spec/01-checkpoint.md §1 was broken. */
+export const SAFETENSORS_CODES = [
+  "safetensors/truncated",
+  "safetensors/header-length",
+  "safetensors/misaligned",
+  "safetensors/header-text",
+  "safetensors/repeated-key",
+  "safetensors/metadata",
+  "safetensors/entry",
+  "safetensors/dtype",
+  "safetensors/shape",
+  "safetensors/offsets",
+  "safetensors/size",
+  "safetensors/hole",
+  "safetensors/overlap",
+  "safetensors/trailing",
+] as const;
+export type SafetensorsCode = (typeof SAFETENSORS_CODES)[number];
+export type SafetensorsProblem = { readonly code: SafetensorsCode; readonly message: string };
+
+/** A header's line about one tensor, after its checks. */
+type Entry = {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+};
+
+function broken(code: SafetensorsCode, message: string): Result<never, SafetensorsProblem> {
+  return err({ code, message });
+}
+
+/**
+ * The file's bytes. Tensors keep the order given; the header is padded with spaces.
+ *
+ * @throws AssertionError on a name that is used twice or reserved, or a shape that does not fit
+ */
+export function writeSafetensors(
+  tensors: readonly TensorData[],
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  const seen = new Set<string>([METADATA]);
+  const lines: string[] = [];
+  if (Object.keys(metadata).length > 0) lines.push(headerLine(METADATA, sorted(metadata)));
+  let at = 0;
+  for (const { name, shape, values } of tensors) {
+    assert(!seen.has(name), `the tensor name ${name} is reserved or used twice`);
+    assert(values.length === elementCount(shape), `${name}: shape and values differ in size`);
+    seen.add(name);
+    const offsets = [at, at + values.byteLength];
+    lines.push(headerLine(name, { dtype: "F32", shape, data_offsets: offsets }));
+    at += values.byteLength;
+  }
+  const text = utf8(`{${lines.join(",")}}`);
+  const headerBytes = Math.ceil(text.length / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+  assert(headerBytes <= HEADER_BYTES_MAX, `a header of ${headerBytes} bytes is too long`);
+  const head = new Uint8Array(LENGTH_BYTES + headerBytes).fill(0x20);
+  new DataView(head.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  head.set(text, LENGTH_BYTES);
+  return concatBytes(head, ...tensors.map((tensor) => weightsToBytes(tensor.values)));
+}
+
+function headerLine(key: string, value: unknown): string {
+  return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
+}
+
+function sorted(metadata: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => compareText(a, b)));
+}
+
+function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, extent) => product * extent, 1);
+}
+
+/**
+ * Reads a file that anybody may have written. Memory stays within a small multiple of the file's own
+ * size: nothing is allocated from a number that the file claims before that number is checked.
+ */
+export function readSafetensors(bytes: Uint8Array): Result<Safetensors, SafetensorsProblem> {
+  const header = readHeader(bytes);
+  if (!header.ok) return header;
+  const { dataStart, fields } = header.value;
+  const metadata = readMetadata(fields[METADATA]);
+  if (!metadata.ok) return metadata;
+  const entries: Entry[] = [];
+  for (const [name, value] of Object.entries(fields)) {
+    if (name === METADATA) continue;
+    const entry = readEntry(name, value);
+    if (!entry.ok) return entry;
+    entries.push(entry.value);
+  }
+  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  const laid = checkLayout(entries, bytes.length - dataStart);
+  if (!laid.ok) return laid;
+  const data = bytes.subarray(dataStart);
+  const tensors = entries.map(({ name, shape, begin, end }) => ({
+    name,
+    shape,
+    values: weightsFromBytes(data.subarray(begin, end)),
+  }));
+  return ok({ metadata: metadata.value, tensors });
+}
+
+type Fields = { readonly [name: string]: unknown };
+type Header = { readonly dataStart: number; readonly fields: Fields };
+
+function readHeader(bytes: Uint8Array): Result<Header, SafetensorsProblem> {
+  if (bytes.length < LENGTH_BYTES) {
+    return broken("safetensors/truncated", `${bytes.length} bytes; the header's length needs 8`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = view.getBigUint64(0, true);
+  if (length > BigInt(HEADER_BYTES_MAX) || length < 2n) {
+    const range = `2 to ${HEADER_BYTES_MAX}`;
+    return broken("safetensors/header-length", `a header has ${range} bytes, found ${length}`);
+  }
+  const dataStart = LENGTH_BYTES + Number(length);
+  if (dataStart > bytes.length) {
+    const claim = `a header of ${length} bytes in a file of ${bytes.length}`;
+    return broken("safetensors/truncated", claim);
+  }
+  if (dataStart % ALIGNMENT_BYTES !== 0) {
+    const found = `the tensors start at byte ${dataStart}, no multiple of ${ALIGNMENT_BYTES}`;
+    return broken("safetensors/misaligned", found);
+  }
+  const fields = parseHeader(bytes.subarray(LENGTH_BYTES, dataStart));
+  return fields.ok ? ok({ dataStart, fields: fields.value }) : fields;
+}
+
+function parseHeader(bytes: Uint8Array): Result<Fields, SafetensorsProblem> {
+  if (bytes[0] !== 0x7b) {
+    return broken("safetensors/header-text", "the header must start with {");
+  }
+  let text: string;
+  let value: unknown;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own words quote the file; the rule is enough.
+    return broken("safetensors/header-text", "the header is no JSON in UTF-8");
+  }
+  const repeated = repeatedKey(text);
+  if (repeated !== undefined) {
+    return broken("safetensors/repeated-key", `the key ${describe(repeated)} stands there twice`);
+  }
+  return ok(value as Fields);
+}
+
+function readMetadata(value: unknown): Result<Record<string, string>, SafetensorsProblem> {
+  if (value === undefined) return ok({});
+  const texts = isFields(value) && Object.values(value).every((each) => typeof each === "string");
+  return texts
+    ? ok(value as Record<string, string>)
+    : broken("safetensors/metadata", `${METADATA} must map texts to texts`);
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const ENTRY_KEYS = ["data_offsets", "dtype", "shape"];
+
+function readEntry(name: string, value: unknown): Result<Entry, SafetensorsProblem> {
+  const who = describe(name);
+  const keys = isFields(value) ? Object.keys(value).sort(compareText) : [];
+  if (!isFields(value) || keys.join() !== ENTRY_KEYS.join()) {
+    const rule = "must have dtype, shape and data_offsets, and nothing else";
+    return broken("safetensors/entry", `${who} ${rule}`);
+  }
+  if (value["dtype"] !== "F32") {
+    const found = describe(value["dtype"]);
+    return broken("safetensors/dtype", `${who}: only "F32" is read here, found ${found}`);
+  }
+  const shape = value["shape"];
+  if (!isSizes(shape) || !Number.isSafeInteger(elementCount(shape) * WEIGHT_BYTES)) {
+    return broken(
+      "safetensors/shape",
+      `${who}: a shape is a list of sizes ≥ 0 with a safe product`,
+    );
+  }
+  const offsets = value["data_offsets"];
+  if (!isSizes(offsets) || offsets.length !== 2) {
+    return broken("safetensors/offsets", `${who}: data_offsets are two integers ≥ 0`);
+  }
+  const [begin = 0, end = 0] = offsets;
+  const size = elementCount(shape) * WEIGHT_BYTES;
+  if (end - begin !== size) {
+    const found = `data_offsets cover ${end - begin} bytes`;
+    return broken("safetensors/size", `${who}: the shape needs ${size} bytes, ${found}`);
+  }
+  return ok({ name, shape, begin, end });
+}
+
+/** Also rejects −0 and every fraction; a product that passes 2⁵³ on the way is caught by the caller. */
+function isSizes(value: unknown): value is readonly number[] {
+  return (
+    Array.isArray(value) &&
+    value.every((each) => Number.isSafeInteger(each) && each >= 0 && !Object.is(each, -0))
+  );
+}
+
+/** Sorted entries must tile 0 … dataBytes: no hole, no overlap, nothing beyond. */
+function checkLayout(
+  entries: readonly Entry[],
+  dataBytes: number,
+): Result<null, SafetensorsProblem> {
+  let at = 0;
+  for (const { name, begin, end } of entries) {
+    const who = `${describe(name)} starts at ${begin}`;
+    if (begin > at)
+      return broken("safetensors/hole", `${who}; bytes ${at} to ${begin} are nobody's`);
+    if (begin < at) return broken("safetensors/overlap", `${who}; the one before ends at ${at}`);
+    if (end > dataBytes) {
+      const found = `${describe(name)} ends at byte ${end}; the file has ${dataBytes}`;
+      return broken("safetensors/truncated", found);
+    }
+    at = end;
+  }
+  return at === dataBytes
+    ? ok(null)
+    : broken("safetensors/trailing", `${dataBytes - at} bytes after the last tensor`);
+}
