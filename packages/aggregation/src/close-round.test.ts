@@ -1,4 +1,4 @@
-// A round's end as a whole: coordinator, auditor and worker reach the same bits (spec §2.10, §2.12, §2.13).
+// A round's end as a whole: all peers reach the same bits (spec §2.10, §2.12, §2.13).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toHex } from "@manyhands/base/bytes";
@@ -6,6 +6,7 @@ import { sha256 } from "@manyhands/base/hash";
 import { Random } from "@manyhands/base/random";
 import {
   applyAggregate,
+  applyAggregateInto,
   type ClosedRound,
   closeRound,
   closeRoundInto,
@@ -22,7 +23,7 @@ import type { Fragment } from "./fragments.ts";
 import { weightedMean } from "./mean.ts";
 import { type OuterRule, outerStepInto, PLAIN_OUTER_RULE } from "./outer-step.ts";
 import { weightsRoot } from "./roots.ts";
-import { screenUpdate } from "./screen.ts";
+import { RMS_MAX_MAX, screenUpdate } from "./screen.ts";
 
 const FRAGMENTS: readonly Fragment[] = [
   { name: "a", shape: [6, 5], dtype: "f32" },
@@ -190,7 +191,7 @@ test("fragments that nobody covers keep weights, feedback and momentum", () => {
 
 test("a refused aggregate changes nothing", () => {
   const weights = noise(1);
-  const applied = applyAggregate({
+  const applied = applyAggregateInto({
     fragments: FRAGMENTS,
     weights,
     codec: "sign",
@@ -199,6 +200,7 @@ test("a refused aggregate changes nothing", () => {
   });
   assert.ok(!applied.ok);
   assert.equal(applied.error.code, "codec/wrong-codec");
+  assert.deepEqual(weights, noise(1));
 });
 
 test("the outer step by hand: plain, heavy ball, Nesterov", () => {
@@ -246,5 +248,8 @@ test("screening: the limit itself passes, one step past it does not, NaN and inf
     assert.deepEqual(found, { ok: false, error: { code: "update/not-finite", fragment: 0 } });
   }
   assert.equal(screen(new Float32Array(SIZE).fill(3.4e38)).ok, false);
-  assert.throws(() => screen(new Float32Array(SIZE), 2 ** 31), /rmsMax/);
+  assert.ok(screen(new Float32Array(SIZE), RMS_MAX_MAX).ok);
+  for (const rmsMax of [RMS_MAX_MAX + 1, 0, -1, NaN]) {
+    assert.throws(() => screen(new Float32Array(SIZE), rmsMax), /rmsMax/, String(rmsMax));
+  }
 });

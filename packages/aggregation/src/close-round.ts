@@ -1,5 +1,5 @@
-// One round's end as one function: contributions in, aggregate and next public state out (spec §2.13).
-// Not the protocol: which contributions count, and with which weight, was decided and logged before.
+// One round's end as one function: contributions in, aggregate and next state out (spec §2.13).
+// Not the protocol: which contributions count, and with which weight, is in the log already.
 import { assert } from "@manyhands/base/assert";
 import type { Bytes } from "@manyhands/base/bytes";
 import type { Sha256 } from "@manyhands/base/hash";
@@ -82,14 +82,14 @@ export function closeRound(options: CloseRoundOptions): ClosedRound {
 }
 
 /**
- * mean → + public feedback → encode with the run's codec → the decoded aggregate drives the outer step.
- * Coordinator and auditor call this; workers repeat its last part with applyAggregate.
+ * mean → + public feedback → encode with the run's codec → the decoded aggregate drives the outer
+ * step. Coordinator and auditor call this; workers repeat its last part with applyAggregate.
  *
  * **Pre** weights, feedback and momentum are the state after round − 1; they are overwritten.
- * **Post** the same arguments give the same bits on every device. A contribution that does not decode
- * or is out of bounds is refused with its code, and the round closes without it. With none left the
- * state stays as it is, and only the round in the state root moves on.
- * **Bound** two arrays of f32 and one of f64 beside the state, whatever the number of contributions.
+ * **Post** the same arguments give the same bits on every device. A contribution that does not
+ * decode or is out of bounds is refused with its code, and the round closes without it. With none
+ * left the state stays as it is, and only the round in the state root moves on.
+ * **Bound** two arrays of f32 and one of f64 beside the state, for any number of contributions.
  */
 export function closeRoundInto(options: CloseRoundOptions): RoundOutcome {
   const { fragments, weights, feedback, momentum, codec, outer } = options;
@@ -192,8 +192,8 @@ export function applyAggregate(
 }
 
 /**
- * What a worker does with a round's aggregate: decode, outer step. It then compares weightsRoot with the
- * round's; a worker that disagrees stops and says so.
+ * What a worker does with a round's aggregate: decode, outer step. It then compares weightsRoot
+ * with the round's; a worker that disagrees stops and says so.
  *
  * @returns the covered fragments; on a rejection nothing has changed
  */

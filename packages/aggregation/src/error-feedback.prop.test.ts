@@ -1,4 +1,4 @@
-// Error feedback: nothing is lost but rounding, and over rounds the sent values catch up (spec §2.9).
+// Error feedback: only rounding is lost, and over rounds what was sent catches up (spec §2.9).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toHex } from "@manyhands/base/bytes";

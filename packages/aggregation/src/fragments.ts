@@ -1,4 +1,4 @@
-// Fragments: the ordered list of named tensors that one flat Float32Array holds back to back (spec §2.1).
+// Fragments: the ordered list of named tensors that one flat array holds (spec §2.1).
 // Not a tensor library: it knows names, shapes, lengths and offsets, and no arithmetic.
 import { assert, defined } from "@manyhands/base/assert";
 import { err, ok, type Result } from "@manyhands/base/result";

@@ -15,16 +15,16 @@ export const WEIGHT_MAX = 2 ** 29;
 
 /** What one device, or one group, gives to a round's mean. */
 export type Contribution = {
-  /** Decides the order of summation: the text that names the contributor, ascending by code unit. */
+  /** Names the contribution, once per round, and decides the order of summation. */
   readonly id: string;
-  /** Tokens, possibly made smaller by the protocol for staleness: an integer from 1 to WEIGHT_MAX. */
+  /** Tokens, fewer if the protocol counts it as late: an integer from 1 to WEIGHT_MAX. */
   readonly weight: number;
   readonly covered: readonly number[];
   /** The mean over the contribution's tokens; the whole state's length. Read only. */
   readonly values: Float32Array;
 };
 
-/** A group that already added its members up: Σ weight · values, with the members' summed weight. */
+/** A group that added its members up: Σ weight · values, with the members' summed weight. */
 export type GroupContribution = Omit<Contribution, "values"> & { readonly sums: Float64Array };
 
 /**
@@ -46,7 +46,7 @@ export class WeightedMean {
     this.#weights = new Float64Array(fragments.length);
   }
 
-  /** @throws AssertionError unless ids ascend strictly, and weight, coverage and length are valid */
+  /** @throws AssertionError unless ids ascend strictly, and weight, coverage and length fit */
   add(contribution: Contribution): void {
     const { weight, values } = contribution;
     assert(weight <= WEIGHT_MAX, `a weight is at most 2^29, found ${weight}`);
@@ -95,7 +95,7 @@ export class WeightedMean {
     return this.#fragments.map((_, index) => index).filter((index) => this.#weights[index] !== 0);
   }
 
-  /** Writes the mean where covered, rounded to f32 by the store; other elements stay as they are. */
+  /** Writes the mean where covered, rounded by the store; other elements stay as they are. */
   meanInto(out: Float32Array): void {
     assertFits(this.#fragments, out, "room for the mean");
     const covered = this.covered();

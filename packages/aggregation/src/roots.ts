@@ -12,7 +12,7 @@ const HOST_IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 /** Stands where a run without outer momentum has no momentum root. */
 export const NO_ROOT: Bytes = new Uint8Array(HASH_BYTES);
 
-/** Little-endian f32 bytes of the values: a view where the host has that order, else a swapped copy. */
+/** Little-endian f32 bytes of the values: a view where the host has that order, else a copy. */
 export function f32Bytes(values: Float32Array): Bytes {
   if (HOST_IS_LITTLE_ENDIAN) {
     return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -32,7 +32,7 @@ export function f32Bytes(values: Float32Array): Bytes {
  * @param hash  SHA-256 for the bulk; the platform's own is ten times faster
  * @source docs/spec §2.2
  */
-export function fragmentRoot(fragment: Fragment, bytes: Bytes, hash: Sha256): Bytes {
+function fragmentRoot(fragment: Fragment, bytes: Bytes, hash: Sha256): Bytes {
   const { name, shape, dtype } = fragment;
   const expected = fragmentLength(fragment) * 4;
   assert(bytes.length === expected, `${name}: expected ${expected} B, found ${bytes.length}`);

@@ -1,4 +1,4 @@
-// Screening: is a decoded update of a believable size? (spec §2.10; design, decision 7, second layer)
+// Screening: is a decoded update of a believable size? (spec §2.10)
 // Not a judgement of usefulness: an update that passes may still be worthless or hostile.
 import { assert } from "@manyhands/base/assert";
 import { err, ok, type Result } from "@manyhands/base/result";
@@ -27,8 +27,8 @@ export type ScreenedUpdate = {
 };
 
 /**
- * Every covered fragment is finite and its RMS at most the limit. Per fragment, so that a small tensor
- * (a norm's gain) cannot hide a blow-up behind the large ones.
+ * Every covered fragment is finite and its RMS at most the limit. Per fragment, so that a small
+ * tensor (a norm's gain) cannot hide a blow-up behind the large ones.
  *
  * @numerics Σ v² in float64, in index order; accepted iff Σ v² ≤ rmsMax² · n
  * @source   docs/spec §2.10

@@ -42,8 +42,8 @@ export function isScale(scale: number): boolean {
 /**
  * The f32 scale for a magnitude: rounded, and 0 where it would be subnormal.
  *
- * @throws AssertionError if the block was not finite or its scale exceeds SCALE_MAX: a caller screens
- *         values before it encodes them
+ * @throws AssertionError if the block was not finite or its scale exceeds SCALE_MAX: a caller
+ *         screens values before it encodes them
  */
 export function roundScale(magnitude: number): number {
   const scale = Math.fround(magnitude);
@@ -65,8 +65,8 @@ export function sumMagnitudes(x: Float32Array): number {
 }
 
 /**
- * The same f32 numbers as int32 bit patterns: bit 31 is the sign, and the other bits order magnitudes.
- * Comparing integers costs no branch, which on random signs is several times faster.
+ * The same f32 numbers as int32 bit patterns: bit 31 is the sign, and the other bits order
+ * magnitudes. Comparing integers costs no branch, which on random signs is several times faster.
  */
 export function bitsOf(x: Float32Array): Int32Array {
   return new Int32Array(x.buffer, x.byteOffset, x.length);

@@ -1,4 +1,4 @@
-// ternary: {−s, 0, s}, five trits in a byte; zero up to 0.75 · mean|x|, s = mean|x| of the rest (spec §2.5).
+// ternary: {−s, 0, s}, five trits in a byte; up to 0.75 · mean|x| is zero (spec §2.5).
 // Not entropy-coded: a fixed length is what lets a length check refuse everything else.
 import type { Bytes } from "@manyhands/base/bytes";
 import {

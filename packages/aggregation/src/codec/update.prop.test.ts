@@ -1,4 +1,4 @@
-// Properties of the codecs: agreement with a second, dumb implementation; error bounds; hostile bytes.
+// Properties of the codecs: agreement with a dumb second one, error bounds, hostile bytes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toHex } from "@manyhands/base/bytes";

@@ -1,4 +1,4 @@
-// Encoded updates by hand: every byte of the layout, and every refusal with its code (spec §2.7, §2.8).
+// Encoded updates by hand: the layout's bytes, and every refusal's code (spec §2.7, §2.8).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toHex } from "@manyhands/base/bytes";

@@ -72,7 +72,7 @@ export function encodeUpdate(options: EncodeOptions): Bytes {
 /**
  * Is this an update that decodes? The whole test, without making any values.
  *
- * **Bound** one pass over the bytes, after their length has been found exact for the run's fragments.
+ * **Bound** one pass over the bytes, once their length is exact for the run's fragments.
  * **Rejects** every `codec/…` code (spec §2.8). Never throws on bytes.
  */
 export function checkUpdate(
@@ -105,8 +105,8 @@ export function decodeUpdate(
 }
 
 /**
- * As decodeUpdate, into an array of the whole state. Elements outside the covered fragments keep what
- * they had; on a rejection nothing is written.
+ * As decodeUpdate, into an array of the whole state. Elements outside the covered fragments keep
+ * what they had; on a rejection nothing is written.
  */
 export function decodeUpdateInto(
   out: Float32Array,
