@@ -4,7 +4,7 @@ import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
 
 /** Below every score, yet finite: e^(x − max) is exactly 0 for it, and no NaN can arise. */
-const MASKED = -1e30;
+export const MASKED = -1e30;
 
 /** x · sigmoid(x), whose gradient is dy (s + y − y s). */
 export function silu(x: Tensor): Tensor {
