@@ -44,4 +44,9 @@ test("reject codes: each one in a code position must stand in the spec", () => {
   ]);
   assert.deepEqual(run({ [path]: code, "docs/spec/rejects.md": "`commit/wrong-round`" }), []);
   assert.deepEqual(run({ "packages/protocol/src/a.test.ts": code }), []);
+  const union = `type Code =\n  | "auth/token"\n  | "auth/session";\n`;
+  assert.deepEqual(
+    [...rejectCodes(new Map([[path, union]])).keys()],
+    ["auth/token", "auth/session"],
+  );
 });

@@ -60,8 +60,8 @@ export function anchorsOf(text: string): Set<string> {
   return anchors;
 }
 
-/** `code: "commit/wrong-round"`, in a type or a value, and `reject("commit/wrong-round"`. */
-const CODE = /\b(?:code:\s*|reject\(\s*)"([a-z0-9-]+\/[a-z0-9-]+)"/g;
+/** `code: "commit/wrong-round"`, `reject("commit/wrong-round"`, or a line of a union of codes. */
+const CODE = /(?:\bcode:\s*|\breject\(\s*|^\s*\|\s*)"([a-z0-9-]+\/[a-z0-9-]+)"/gm;
 
 /** Every reject code of the product, with where it stands first. */
 export function rejectCodes(tree: Tree): Map<string, { path: string; line: number }> {
