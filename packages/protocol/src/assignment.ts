@@ -88,11 +88,12 @@ export function innerStepsFor(
   return Math.min(innerSteps, Math.max(1, fitting));
 }
 
-/** Whole windows of the validation split: contextLength targets each, after its first token. */
+/** Windows of contextLength targets that predict every validation token but the first. */
 export function validationWindowCount(dataset: Dataset, contextLength: number): number {
   const bytes = dataset.files.reduce((sum, file) => sum + file.byteLength, 0);
-  const tokens = Number((BigInt(bytes) * BigInt(dataset.validationBps)) / BigInt(BPS));
-  return Math.max(0, Math.floor((tokens - 1) / contextLength));
+  const trained = (BigInt(bytes) * BigInt(BPS - dataset.validationBps)) / BigInt(BPS);
+  const predicted = bytes - Number(trained) - 1;
+  return Math.max(0, Math.ceil(predicted / contextLength));
 }
 
 /** Windows, spread evenly over the validation split, dealt out to so many workers in turn. */

@@ -44,7 +44,7 @@ export type RoundResult = Pick<
   "aggregate" | "weightsRoot" | "feedbackRoot" | "stateRoot"
 >;
 
-/** Built in the same turn in which it is appended: a join in between would change the credit root. */
+/** Built in the turn in which it is appended: a join in between changes the credit root. */
 export function roundClosed(
   state: RunState,
   tick: Tick,
