@@ -10,8 +10,8 @@ import {
   type Fragment,
 } from "./fragments.ts";
 
-/** Largest weight of one contribution: weight × f32 is then exact in float64 (29 + 24 bits). */
-export const WEIGHT_MAX = 2 ** 29;
+/** Largest weight of one contribution: 2³¹ tokens × the protocol's 1024 for an update in time. */
+export const WEIGHT_MAX = 2 ** 41;
 
 /** What one device, or one group, gives to a round's mean. */
 export type Contribution = {
@@ -31,7 +31,7 @@ export type GroupContribution = Omit<Contribution, "values"> & { readonly sums: 
  * mean[i] = fround(Σ_c weight_c · values_c[i] / Σ_c weight_c), over the contributions that cover i.
  * Contributions arrive one at a time, in ascending order of id, so that nobody holds them all.
  *
- * @numerics Σ in float64 in that order; each product is exact, each sum rounds once
+ * @numerics Σ in float64 in that order; each product and each sum rounds once
  */
 export class WeightedMean {
   readonly #fragments: readonly Fragment[];
@@ -49,7 +49,7 @@ export class WeightedMean {
   /** @throws AssertionError unless ids ascend strictly, and weight, coverage and length fit */
   add(contribution: Contribution): void {
     const { weight, values } = contribution;
-    assert(weight <= WEIGHT_MAX, `a weight is at most 2^29, found ${weight}`);
+    assert(weight <= WEIGHT_MAX, `a weight is at most 2^41, found ${weight}`);
     assertFits(this.#fragments, values, `values of ${contribution.id}`);
     this.#admit(contribution);
     const sums = this.#sums;
