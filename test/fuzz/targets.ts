@@ -21,8 +21,13 @@ import {
   text,
 } from "@manyhands/base/decode";
 import type { Random } from "@manyhands/base/random";
-import { clientMessageDecoder } from "@manyhands/protocol/messages";
+import { configJson, parseConfigJson } from "@manyhands/engine/checkpoint/hf-config";
+import { readSafetensors, writeSafetensors } from "@manyhands/engine/checkpoint/safetensors";
+import { eventDecoder } from "@manyhands/protocol/events";
+import { clientMessageDecoder, serverMessageDecoder } from "@manyhands/protocol/messages";
+import { parseRunFile } from "manyhands/run-file/parse-run-file";
 import { mutateBytes, mutateJson } from "./mutate.ts";
+import { CLIENT_MESSAGES, EVENTS, MODEL_CONFIG, RUN_FILE, SERVER_MESSAGES } from "./samples.ts";
 
 export type Target = {
   readonly name: string;
@@ -103,7 +108,34 @@ function acceptsUpdate(input: Bytes): boolean {
   return true;
 }
 
-const HASH = "ab".repeat(32);
+/** A file that somebody gives: text of any kind to a parser that answers with a Result. */
+function textTarget(
+  name: string,
+  parse: (text: string) => { readonly ok: boolean },
+  samples: readonly [string, ...string[]],
+): Target {
+  const [first, ...others] = samples;
+  return {
+    name,
+    seeds: [utf8(first), ...others.map(utf8)],
+    mutate: mutateBytes,
+    accepts: (input) => parse(new TextDecoder().decode(input)).ok,
+  };
+}
+
+function acceptsSafetensors(input: Bytes): boolean {
+  const read = readSafetensors(input);
+  if (!read.ok) return false;
+  for (const { name, shape, values } of read.value.tensors) {
+    assert.equal(
+      values.length,
+      shape.reduce((product, size) => product * size, 1),
+      name,
+    );
+    assert(values.byteLength <= input.length, "more values than bytes");
+  }
+  return true;
+}
 
 export const TARGETS: readonly Target[] = [
   jsonTarget("base/decode", baseDecoder, [
@@ -111,27 +143,29 @@ export const TARGETS: readonly Target[] = [
     { kind: "two", name: null, parts: [{ share: -0.5, tags: ["a", "b"] }] },
     { kind: "two", name: "ünï", parts: [] },
   ]),
+  jsonTarget("protocol/client-message", clientMessageDecoder, CLIENT_MESSAGES),
+  jsonTarget("protocol/server-message", serverMessageDecoder, SERVER_MESSAGES),
+  jsonTarget("protocol/event", eventDecoder, EVENTS),
   {
     name: "aggregation/update",
     seeds: [updateSeed("q8"), ...CODEC_NAMES.map(updateSeed)],
     mutate: mutateBytes,
     accepts: acceptsUpdate,
   },
-  jsonTarget("protocol/client-message", clientMessageDecoder, [
-    {
-      type: "hello",
-      protocolVersion: 1,
-      kernelSet: "ort-1.30.0",
-      runId: HASH,
-      token: "a".repeat(32),
-    },
-    {
-      type: "heartbeat",
-      doing: "training",
-      innerStep: 3,
-      innerSteps: 10,
-      tokensPerSecond: 900,
-    },
-    { type: "leave" },
-  ]),
+  {
+    name: "engine/safetensors",
+    seeds: [
+      writeSafetensors(
+        [
+          { name: "a.weight", shape: [2, 3], values: new Float32Array(6) },
+          { name: "norm", shape: [2], values: new Float32Array([1, 2]) },
+        ],
+        { format: "pt" },
+      ),
+    ],
+    mutate: mutateBytes,
+    accepts: acceptsSafetensors,
+  },
+  textTarget("engine/config-json", parseConfigJson, [configJson(MODEL_CONFIG)]),
+  textTarget("cli/run-file", parseRunFile, [RUN_FILE]),
 ];
