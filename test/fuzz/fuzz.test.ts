@@ -26,11 +26,13 @@ test("a run that accepts nothing, refuses nothing or refuses its own seed is a f
   const few = (executions: number) => executions < 100;
   assert.match(reportProblem(fuzz(always(true), 1, few)) ?? "", /refused nothing/);
   assert.match(reportProblem(fuzz(always(false), 1, few)) ?? "", /valid input was refused/);
+  const strict = { ...fragile, accepts: (input: Uint8Array) => input.join() === "1,2,3,4" };
+  assert.match(reportProblem(fuzz(strict, 1, few)) ?? "", /accepted only the valid inputs/);
 });
 
 for (const target of TARGETS) {
-  test(`${target.name}: 500 executions, some accepted, some refused, none throws`, () => {
-    const report = fuzz(target, 20_261_121, (executions) => executions < 500);
+  test(`${target.name}: 1000 executions, some accepted, some refused, none throws`, () => {
+    const report = fuzz(target, 20_261_121, (executions) => executions < 1000);
     assert.equal(reportProblem(report), undefined);
   });
 }

@@ -1,6 +1,6 @@
 // One fuzz run of one target: seeded, counted, the first failure kept.
 // No threads and no coverage guidance: simple enough that a failing seed repeats everywhere.
-import type { Bytes } from "@manyhands/base/bytes";
+import { type Bytes, equalBytes } from "@manyhands/base/bytes";
 import { Random } from "@manyhands/base/random";
 import { randomBytes } from "./mutate.ts";
 import type { Target } from "./targets.ts";
@@ -10,6 +10,8 @@ export type FuzzReport = {
   readonly seed: number;
   readonly executions: number;
   readonly accepted: number;
+  /** Of the accepted, those that are no longer one of the valid inputs. */
+  readonly acceptedChanged: number;
   readonly refused: number;
   readonly failure: { readonly input: Bytes; readonly error: unknown } | undefined;
 };
@@ -26,29 +28,27 @@ export function fuzz(
 ): FuzzReport {
   const random = new Random(seed);
   const valid: Bytes[] = [...target.seeds];
-  let [accepted, refused] = [0, 0];
+  let [accepted, acceptedChanged, refused] = [0, 0, 0];
+  const report = (failure: FuzzReport["failure"]): FuzzReport => {
+    const executions = accepted + refused;
+    return { target: target.name, seed, executions, accepted, acceptedChanged, refused, failure };
+  };
   while (valid.length > 0 || goOn(accepted + refused)) {
-    const seedInput = valid.shift();
-    const input = seedInput ?? nextInput(random, target);
+    const sample = valid.shift();
+    const input = sample ?? nextInput(random, target);
     try {
-      const isAccepted = target.accepts(input);
-      if (isAccepted) accepted += 1;
-      else refused += 1;
-      if (seedInput && !isAccepted) throw new Error("a valid input was refused");
+      if (target.accepts(input)) {
+        accepted += 1;
+        if (!target.seeds.some((one) => equalBytes(one, input))) acceptedChanged += 1;
+      } else {
+        if (sample) throw new Error("a valid input was refused");
+        refused += 1;
+      }
     } catch (error) {
-      const executions = accepted + refused;
-      return {
-        target: target.name,
-        seed,
-        executions,
-        accepted,
-        refused,
-        failure: { input, error },
-      };
+      return report({ input, error });
     }
   }
-  const executions = accepted + refused;
-  return { target: target.name, seed, executions, accepted, refused, failure: undefined };
+  return report(undefined);
 }
 
 function nextInput(random: Random, target: Target): Bytes {
@@ -57,12 +57,12 @@ function nextInput(random: Random, target: Target): Bytes {
 
 /** What is wrong with a finished run: a failure, or a run that shows nothing. */
 export function reportProblem(report: FuzzReport): string | undefined {
-  const { failure, accepted, refused } = report;
+  const { failure, acceptedChanged, refused } = report;
   if (failure) {
     const { error } = failure;
     return error instanceof Error ? (error.stack ?? error.message) : String(error);
   }
-  if (accepted === 0) return "accepted nothing: the inputs never reach the inner parts";
+  if (acceptedChanged === 0) return "accepted only the valid inputs that it started from";
   if (refused === 0) return "refused nothing: the inputs are not hostile, or the checks are off";
   return undefined;
 }

@@ -49,7 +49,9 @@ function runTarget(target: Target, { seed, seconds, executionsMax }: Limits): bo
     return executions % CLOCK_STRIDE !== 0 || performance.now() < end;
   });
   const problem = reportProblem(report);
-  const counts = `${report.executions} executions, ${report.accepted} accepted, ${report.refused} refused`;
+  const { executions, accepted, acceptedChanged, refused } = report;
+  const kinds = `${accepted} accepted (${acceptedChanged} of them changed), ${refused} refused`;
+  const counts = `${executions} executions, ${kinds}`;
   console.log(`${problem ? "FAIL" : "ok  "} ${target.name}: ${counts}`);
   if (problem) console.log(problem);
   if (report.failure) console.log(savedText(report));

@@ -1,4 +1,4 @@
-// Valid messages, events and files, from which the fuzzer's damage starts. Small, but each kind once.
+// Valid messages, events and files, from which the fuzzer's damage starts: small, each kind once.
 // A decoder that refuses one of these fails the fuzz test: then the sample is out of date.
 import type { Json } from "@manyhands/base/canonical";
 
