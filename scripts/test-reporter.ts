@@ -1,36 +1,64 @@
 // The test output for pipes and logs: one line per file, failures in full, Node's summary lines.
 // On a terminal Node's own "spec" reporter is used instead.
-import { relative } from "node:path";
+import { relative, resolve } from "node:path";
 import type { TestEvent } from "node:test/reporters";
 import { inspect } from "node:util";
 
-type Counts = { passed: number; failed: number; skipped: number; ms: number };
+type FileCounts = { passed: number; failed: number; skipped: number; ms: number; printed: string };
+
+/** What a file printed last; shown if it crashes, because only there it says why. */
+const PRINTED_CHARS_MAX = 4_000;
+
+class Files {
+  readonly #byPath = new Map<string, FileCounts>();
+
+  of(path: string): FileCounts {
+    const known = this.#byPath.get(resolve(path));
+    if (known) return known;
+    const counts = { passed: 0, failed: 0, skipped: 0, ms: 0, printed: "" };
+    this.#byPath.set(resolve(path), counts);
+    return counts;
+  }
+}
 
 // tidy-ignore export-default: node --test-reporter takes a module's default export
 // biome-ignore lint/style/noDefaultExport: node --test-reporter takes a module's default export
 export default async function* report(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
-  const files = new Map<string, Counts>();
+  const files = new Files();
   for await (const event of events) {
     if (event.type === "test:pass" || event.type === "test:fail") {
-      const { file = "(no file)", nesting, details, name, skip } = event.data;
-      const counts = files.get(file) ?? { passed: 0, failed: 0, skipped: 0, ms: 0 };
-      files.set(file, counts);
-      if (nesting === 0) counts.ms += details.duration_ms;
-      if (details.type === "suite") continue;
-      if (event.type === "test:fail") counts.failed += 1;
-      else if (skip !== undefined) counts.skipped += 1;
-      else counts.passed += 1;
-      if (event.type === "test:fail") yield failureText(file, name, event.data.details.error);
+      yield* testEnd(event, files.of(event.data.file ?? ""));
+    } else if (event.type === "test:stderr" || event.type === "test:stdout") {
+      const counts = files.of(event.data.file);
+      counts.printed = `${counts.printed}${event.data.message}`.slice(-PRINTED_CHARS_MAX);
     } else if (event.type === "test:summary" && event.data.file !== undefined) {
-      yield fileLine(event.data.file, files.get(event.data.file));
+      yield fileLine(event.data.file, files.of(event.data.file));
     } else if (event.type === "test:diagnostic" && event.data.nesting === 0) {
       yield `ℹ ${event.data.message}\n`;
     }
   }
 }
 
-function fileLine(file: string, counts: Counts | undefined): string {
-  const { passed, failed, skipped, ms } = counts ?? { passed: 0, failed: 0, skipped: 0, ms: 0 };
+type TestEnd = Extract<TestEvent, { type: "test:pass" | "test:fail" }>;
+
+function* testEnd(event: TestEnd, counts: FileCounts): Generator<string> {
+  const { file = "", name, nesting, details, skip } = event.data;
+  if (nesting === 0) counts.ms += details.duration_ms;
+  if (details.type === "suite") return;
+  if (resolve(name) === resolve(file)) {
+    // Node reports a file as a test of its own only if it crashed, or if no test ran in it.
+    process.exitCode = 1;
+    const what = event.type === "test:fail" ? "the file failed outside its tests" : "no test ran";
+    yield `✖ ${relative(process.cwd(), file)}: ${what}\n${indented(counts.printed)}\n`;
+  } else if (event.type === "test:fail") {
+    counts.failed += 1;
+    yield `\n✖ ${relative(process.cwd(), file)}: ${name}\n`;
+    yield `${indented(errorText(event.data.details.error))}\n\n`;
+  } else if (skip !== undefined) counts.skipped += 1;
+  else counts.passed += 1;
+}
+
+function fileLine(file: string, { passed, failed, skipped, ms }: FileCounts): string {
   const parts = [`${passed} passed`];
   if (failed > 0) parts.push(`${failed} FAILED`);
   if (skipped > 0) parts.push(`${skipped} skipped`);
@@ -39,8 +67,11 @@ function fileLine(file: string, counts: Counts | undefined): string {
   return `${mark} ${relative(process.cwd(), file)}: ${parts.join(", ")} (${seconds} s)\n`;
 }
 
-function failureText(file: string, name: string, error: unknown): string {
+function errorText(error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
-  const text = cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
-  return `\n✖ ${relative(process.cwd(), file)}: ${name}\n${text.replace(/^/gm, "    ")}\n\n`;
+  return cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
+}
+
+function indented(text: string): string {
+  return text.trimEnd().replace(/^/gm, "    ");
 }

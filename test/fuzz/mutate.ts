@@ -67,6 +67,9 @@ const HOSTILE_KEYS = ["__proto__", "constructor", "toString", "", "a.b", "\ud800
 const HOSTILE_VALUES: readonly [() => Value, ...(() => Value)[]] = [
   () => null,
   () => true,
+  () => 1,
+  () => 7,
+  () => "a",
   () => -0,
   () => -1,
   () => 0.5,
