@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# interop: an export against the real transformers, tokenizers and safetensors, in a Python environment
+# that this script makes (.cache/interop-venv; kept until the requirements change).
+#
+#   npm run test:interop                                       exports that the test makes itself
+#   npm run test:interop -- runs/<id>/export [data [context]]  this export, on this data
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+venv="$root/.cache/interop-venv"
+python="$venv/bin/python"
+work="$root/.cache/interop-work"
+export PATH="$root/node_modules/.bin:$PATH"
+export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUTF8=1
+
+# The environment is what these files say: another content, another environment.
+wanted=$(cat "$here"/requirements*.txt "$here/cpu_torch.py" | sha256sum | cut -d' ' -f1)
+
+make_venv() {
+  local system=${PYTHON:-python3}
+  "$system" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "interop needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2
+    exit 2
+  }
+  rm -rf "$venv"
+  # Debian ships venv without its pip unless python3-venv is there: then the system's pip serves.
+  if ! "$system" -m venv "$venv" >/dev/null 2>&1; then
+    rm -rf "$venv"
+    "$system" -m venv --without-pip "$venv"
+    pip=("$system" -m pip --python "$python")
+  fi
+}
+
+install() {
+  pip=("$python" -m pip)
+  make_venv
+  "${pip[@]}" install -q --no-compile --no-deps -r "$here/requirements-torch.txt" -r "$here/requirements.txt"
+  if [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ]; then
+    "${pip[@]}" install -q --no-compile --no-deps -r "$here/requirements-cpu-torch.txt"
+    "$python" "$here/cpu_torch.py"
+  fi
+  "$python" -c 'import torch, transformers; torch.linalg.svd(torch.eye(2))'
+  echo "$wanted" >"$venv/requirements.sha256"
+}
+
+if [ "$(cat "$venv/requirements.sha256" 2>/dev/null)" != "$wanted" ]; then
+  echo "interop: making the Python environment (about a minute, 0.8 GB to download)"
+  started=$SECONDS
+  install
+  echo "interop: environment ready after $((SECONDS - started)) s"
+fi
+
+rm -rf "$work"
+mkdir -p "$work"
+node "$here/main.ts" "$python" "$work" "$@"
