@@ -166,12 +166,19 @@ export function tokensPerStep(recipe: Recipe): number {
   return recipe.batchSequences * recipe.contextLength;
 }
 
+type RunRuleFields = Pick<RunChoices, "model" | "recipe" | "budget" | "tokenizer">;
+
+/** What must hold, and what to say if it does not. */
+type Rule = readonly [boolean, DecodeProblem];
+
 /** Rules between fields, which no single field's decoder can see. */
-export function checkRunRules(
-  run: Pick<RunChoices, "model" | "recipe" | "budget" | "tokenizer">,
-): Result<null, DecodeProblem> {
-  const { model, recipe, budget } = run;
-  const rules: readonly [boolean, DecodeProblem][] = [
+export function checkRunRules(run: RunRuleFields): Result<null, DecodeProblem> {
+  const broken = [...modelRules(run), ...recipeRules(run)].find(([holds]) => !holds);
+  return broken ? err(broken[1]) : ok(null);
+}
+
+function modelRules({ model }: RunRuleFields): readonly Rule[] {
+  return [
     [
       model.hiddenSize % (2 * model.numAttentionHeads) === 0,
       {
@@ -188,6 +195,19 @@ export function checkRunRules(
         expected: `a divisor of numAttentionHeads = ${model.numAttentionHeads}`,
       },
     ],
+    [
+      model.vocabSize === 256,
+      {
+        path: ["model", "vocabSize"],
+        found: String(model.vocabSize),
+        expected: "256, the vocabulary of the tokenizer `bytes`",
+      },
+    ],
+  ];
+}
+
+function recipeRules({ model, recipe, budget }: RunRuleFields): readonly Rule[] {
+  return [
     [
       recipe.contextLength <= model.maxPositionEmbeddings,
       {
@@ -207,18 +227,8 @@ export function checkRunRules(
       },
     ],
     [
-      model.vocabSize === 256,
-      {
-        path: ["model", "vocabSize"],
-        found: String(model.vocabSize),
-        expected: "256, the vocabulary of the tokenizer `bytes`",
-      },
-    ],
-    [
       budget.tokens !== null || budget.minutes !== null,
       { path: ["budget"], found: "neither", expected: "tokens, minutes or both" },
     ],
   ];
-  const broken = rules.find(([holds]) => !holds);
-  return broken ? err(broken[1]) : ok(null);
 }

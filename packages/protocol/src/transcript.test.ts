@@ -9,7 +9,7 @@ import { Stage } from "./testing/stage.ts";
 const FOLDER = join(import.meta.dirname, "../testdata");
 const RULE = "----";
 
-/** Blocks of `# comment` lines, commands, a rule, observations; blocks are parted by empty lines. */
+/** Blocks, parted by empty lines, of `# comment` lines, commands, a rule and observations. */
 function perform(script: string): string {
   const stage = new Stage();
   const blocks = script.trimEnd().split(/\n{2,}/);

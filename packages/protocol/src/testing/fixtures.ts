@@ -106,7 +106,7 @@ export function workerJoined(name: string, tick: number): EventOf<"WorkerJoined"
   return { type: "WorkerJoined", tick, join: joinOf(name), challenge: hashOf("c"), signature };
 }
 
-/** What an honest worker commits for a round that it has a part in: all its inner steps, or fewer. */
+/** What an honest worker commits for a round that it has a part in. */
 export function honestUpdate(
   state: RunState,
   workerId: WorkerId,

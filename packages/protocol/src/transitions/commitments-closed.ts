@@ -9,7 +9,7 @@ import type { RunState, Transition } from "../state.ts";
 import { notDue, wrongPhase } from "./refusals.ts";
 
 /**
- * Fixes what the round's close takes: all pending commitments, late ones of earlier rounds included.
+ * Fixes what the close takes: all pending commitments, late ones of earlier rounds included.
  *
  * **Spec** §3.4
  * **Rejects** `event/phase`, `event/round`, `event/not-due`, `event/audit-seed`.
