@@ -1,0 +1,185 @@
+// A worker as one call: everything that a Node process needs to take part in a run.
+// Signals, terminals and exit codes are the caller's; this only has `stop`.
+import { createHash, randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { Sha256 } from "@manyhands/base/hash";
+import { BlobClient } from "@manyhands/net/blob-client";
+import { ByteMeter } from "@manyhands/net/byte-meter";
+import { type MeteredAgents, meteredAgents } from "@manyhands/net/node/agents";
+import { nodeHttp } from "@manyhands/net/node/http-client";
+import { openTextSocket } from "@manyhands/net/node/text-socket";
+import { SERVER_MESSAGE_BYTES_MAX } from "@manyhands/protocol/limits";
+import type { CoreStatus } from "../core/status.ts";
+import type { Identity, StopMode, WorkerEnd } from "../core/types.ts";
+import { WorkerHost } from "../host/host.ts";
+import type { ApiPort, ComputePort, WorkerPorts, WorkerTimers } from "../host/ports.ts";
+import { BlobCache } from "./blob-cache.ts";
+import { DiskFiles } from "./disk-files.ts";
+import { lockFolder } from "./folder-lock.ts";
+import { deviceIdentity } from "./identity.ts";
+import { type JoinUrl, parseJoinUrl } from "./join-url.ts";
+import { OrtCompute } from "./ort-compute.ts";
+
+export type WorkerOptions = {
+  /** http://host:port/runs/<run id>#<admission token> */
+  readonly url: string;
+  /** Keys, state of each run, cache: kept from start to start. One process at a time. */
+  readonly folder: string;
+  /** What a person calls this device. */
+  readonly name: string;
+  /** Threads inside one operation. Default 1. */
+  readonly threads?: number;
+  /** Blobs by name, may be shared by workers of one machine. Default: inside the folder. */
+  readonly cacheFolder?: string;
+  readonly onStatus?: (status: WorkerStatus) => void;
+  /** A sentence that a person may want to read. */
+  readonly onNotice?: (sentence: string) => void;
+  /** Waits before another connection. Default: up to 0.5 s, doubling up to 15 s. */
+  readonly reconnect?: { readonly baseMs: number; readonly capMs: number };
+  /** Another backend than ONNX Runtime on the CPU. */
+  readonly compute?: ComputePort;
+};
+
+export type WorkerStatus = CoreStatus & {
+  readonly workerId: string;
+  readonly runId: string;
+  /** TCP payload of all sockets that this worker opened: control, blobs, headers. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+};
+
+export type RunningWorker = {
+  readonly workerId: string;
+  readonly runId: string;
+  /** Resolves with the reason; rejects only on a bug. */
+  readonly ended: Promise<WorkerEnd>;
+  /** graceful: finishes the current upload and leaves; force: at once. */
+  stop(mode: StopMode): void;
+  status(): WorkerStatus;
+};
+
+/**
+ * Takes part in a run until it ends, is stopped, or cannot go on.
+ *
+ * @throws InputError       if the URL is not a join URL
+ * @throws FolderInUseError if another process uses the folder
+ * @throws StorageError     if the folder cannot be used
+ */
+export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
+  const target = parseJoinUrl(options.url);
+  const lock = lockFolder(options.folder);
+  try {
+    const identity = await deviceIdentity(options.folder);
+    return run({ options, target, identity, release: () => lock.release() });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+type Start = {
+  readonly options: WorkerOptions;
+  readonly target: JoinUrl;
+  readonly identity: Identity;
+  readonly release: () => void;
+};
+
+function run({ options, target, identity, release }: Start): RunningWorker {
+  const meter = new ByteMeter();
+  const agents = meteredAgents(meter);
+  const { workerId } = identity;
+  const withBytes = (core: CoreStatus): WorkerStatus => {
+    const { up, down } = meter.totals();
+    return { ...core, workerId, runId: target.runId, bytesUp: up, bytesDown: down };
+  };
+  const ports = nodePorts(options, target, agents);
+  const host = new WorkerHost({
+    config: {
+      runId: target.runId,
+      token: target.token,
+      name: options.name,
+      identity,
+      numerics: ports.compute.numerics,
+      seed: randomBytes(6).readUIntBE(0, 6),
+      ...(options.reconnect ? { reconnect: options.reconnect } : {}),
+    },
+    ports,
+    events: {
+      onStatus: (core) => options.onStatus?.(withBytes(core)),
+      onNotice: (sentence) => options.onNotice?.(sentence),
+    },
+  });
+  const ended = host.ended.finally(() => {
+    agents.close();
+    release();
+  });
+  host.start();
+  return {
+    workerId,
+    runId: target.runId,
+    ended,
+    stop: (mode) => host.stop(mode),
+    status: () => withBytes(host.status()),
+  };
+}
+
+function nodePorts(options: WorkerOptions, target: JoinUrl, agents: MeteredAgents): WorkerPorts {
+  const { folder, cacheFolder = join(folder, "blobs"), threads = 1 } = options;
+  const cache = new BlobCache(cacheFolder, sha256);
+  const nowMicros = (): number => Math.round(performance.now() * 1_000);
+  return {
+    link: {
+      open: (events) =>
+        openTextSocket({
+          url: target.socketUrl,
+          agents,
+          timers,
+          events,
+          frameBytesMax: SERVER_MESSAGE_BYTES_MAX,
+        }),
+    },
+    api: apiPort(target, agents, cache),
+    compute: options.compute ?? new OrtCompute({ threads, nowMicros }),
+    files: new DiskFiles(join(folder, "runs", target.runId)),
+    timers,
+    hash: sha256,
+  };
+}
+
+/** 1024 closed rounds, each below 1 KiB. */
+const ROUNDS_BYTES_MAX = 1024 * 1024;
+
+function apiPort(target: JoinUrl, agents: MeteredAgents, cache: BlobCache): ApiPort {
+  let session: string | null = null;
+  const client = new BlobClient({
+    runUrl: target.runUrl,
+    send: nodeHttp({ agents }),
+    hash: sha256,
+    bearer: () => session,
+    sleep: (ms) => new Promise((resolve) => void setTimeout(resolve, ms)),
+    unit: Math.random,
+  });
+  return {
+    setSession(token) {
+      // The old one stays until there is a new one: an upload under way may still finish with it.
+      session = token ?? session;
+    },
+    blob({ root, byteLength, use }, signal) {
+      const fetch = () => client.get(root, byteLength, signal);
+      return use === "none" ? fetch() : cache.get({ root, byteLength, use }, fetch);
+    },
+    put: (root, bytes, signal) => client.put(root, bytes, signal),
+    rounds: (from, signal) => client.json(`/rounds?from=${from}`, ROUNDS_BYTES_MAX, signal),
+  };
+}
+
+const timers: WorkerTimers = {
+  now: () => performance.now(),
+  set(ms, call) {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** The platform's own: ten times faster than the portable one. */
+const sha256: Sha256 = (bytes) => createHash("sha256").update(bytes).digest();
