@@ -1,5 +1,6 @@
-// The compute port on ONNX Runtime's CPU backend: the engine's trainer and evaluator behind the host's words.
-// A step blocks the thread while it runs (tens of milliseconds), so between steps the event loop gets its turn.
+// The compute port on ONNX Runtime's CPU backend: the engine's trainer and evaluator behind the
+// host's words. A step blocks the thread while it runs (tens of milliseconds), so between steps the
+// event loop gets its turn.
 import { setImmediate } from "node:timers/promises";
 import { defined } from "@manyhands/base/assert";
 import { InputError } from "@manyhands/base/errors";
@@ -161,7 +162,8 @@ function checkFragments(run: FrozenRun): void {
   );
 }
 
-function optimizerOptions(recipe: Recipe): OptimizerOptions {
+/** The engine's words for a recipe. */
+export function optimizerOptions(recipe: Recipe): OptimizerOptions {
   const { learningRate, adamLearningRate, weightDecay, gradientClip } = recipe;
   if (recipe.optimizer === "adamw") {
     const adamw = { ...ADAMW_RECIPE.adamw, learningRate, weightDecay };
