@@ -50,7 +50,8 @@ export class Muon {
     work: { readonly places: readonly ParameterPlace[]; readonly threads: number },
   ): Promise<Muon> {
     const groups = groupsOf(work.places);
-    const method = options.orthogonalization === "quintic" ? MUON_QUINTIC : POLAR_EXPRESS;
+    const full = options.orthogonalization === "quintic" ? MUON_QUINTIC : POLAR_EXPRESS;
+    const method = { ...full, iterations: full.iterations.slice(0, options.iterations) };
     const outputs: Record<string, Tensor> = {};
     for (const group of groups) {
       outputs[`${group.name} update`] = orthogonalized(input(group.name, group.shape), method);
@@ -95,14 +96,17 @@ function mixMomentum(group: Group, buffers: MuonBuffers, scales: MuonScales): vo
   const { gradientScale, momentum: mu } = scales;
   let to = 0;
   for (const { offset, size } of group.places) {
-    for (let i = offset; i < offset + size; i++) {
-      const g = (gradients[i] as number) * gradientScale;
-      const before = momentum[i] as number;
+    const slopes = gradients.subarray(offset, offset + size);
+    const moments = momentum.subarray(offset, offset + size);
+    const out = directions.subarray(to, to + size);
+    for (let i = 0; i < size; i++) {
+      const g = (slopes[i] as number) * gradientScale;
+      const before = moments[i] as number;
       const m = before + (1 - mu) * (g - before);
-      momentum[i] = m;
-      directions[to] = g + mu * (m - g);
-      to += 1;
+      moments[i] = m;
+      out[i] = g + mu * (m - g);
     }
+    to += size;
   }
 }
 
@@ -116,9 +120,11 @@ function apply(
   const { updates } = group;
   let from = 0;
   for (const { offset, size } of group.places) {
-    for (let i = offset; i < offset + size; i++) {
-      weights[i] = (weights[i] as number) * keep - scaled * (updates[from] as number);
-      from += 1;
+    const own = weights.subarray(offset, offset + size);
+    const changes = updates.subarray(from, from + size);
+    for (let i = 0; i < size; i++) {
+      own[i] = (own[i] as number) * keep - scaled * (changes[i] as number);
     }
+    from += size;
   }
 }

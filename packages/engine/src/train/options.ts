@@ -16,6 +16,8 @@ export type MuonOptions = {
   /** Decoupled. */
   readonly weightDecay: number;
   readonly orthogonalization: "quintic" | "polarExpress";
+  /** Newton–Schulz iterations, 1 to 5. Default 5; 4 of polarExpress cost a quarter less. */
+  readonly iterations?: number;
 };
 
 export type OptimizerOptions = {
@@ -35,6 +37,7 @@ export const MUON_RECIPE: OptimizerOptions = {
     momentum: 0.95,
     weightDecay: 0.05,
     orthogonalization: "polarExpress",
+    iterations: 4,
   },
 };
 
