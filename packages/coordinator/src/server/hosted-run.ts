@@ -1,0 +1,34 @@
+// One run as the HTTP layer sees it, and who somebody with a bearer token is.
+import type { WorkerId } from "@manyhands/protocol/keys";
+import type { BlobStore } from "../blobs/blob-store.ts";
+import type { CoordinatorCore } from "../core/coordinator-core.ts";
+import { sameSecret } from "../keys.ts";
+import type { Log } from "../log/log.ts";
+import type { RunTraffic } from "./traffic.ts";
+
+export type HostedRun = {
+  readonly core: CoordinatorCore;
+  readonly log: Pick<Log, "rows">;
+  readonly blobs: BlobStore;
+  readonly admissionToken: string;
+  readonly ownerToken: string;
+  readonly traffic: RunTraffic;
+};
+
+export type Role =
+  | { readonly kind: "owner" }
+  /** Somebody with the join URL. */
+  | { readonly kind: "guest" }
+  | { readonly kind: "worker"; readonly workerId: WorkerId };
+
+const BEARER = /^Bearer ([\x21-\x7e]{1,128})$/i;
+
+/** Who sends this Authorization header; null for nobody that the run knows. */
+export function roleOf(run: HostedRun, authorization: string | undefined): Role | null {
+  const token = BEARER.exec(authorization ?? "")?.[1];
+  if (token === undefined) return null;
+  if (sameSecret(token, run.ownerToken)) return { kind: "owner" };
+  if (sameSecret(token, run.admissionToken)) return { kind: "guest" };
+  const workerId = run.core.workerOfSession(token);
+  return workerId === null ? null : { kind: "worker", workerId };
+}
