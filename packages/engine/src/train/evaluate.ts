@@ -37,6 +37,7 @@ export class Evaluator {
   readonly #ids: Int32Array;
   readonly #targets: Int32Array;
   readonly #losses: Float32Array;
+  #busy = false;
 
   constructor(options: EvaluatorOptions, executable: Executable) {
     const { model, batch } = options;
@@ -63,7 +64,17 @@ export class Evaluator {
     tokens: Int32Array,
     windows?: readonly number[],
   ): Promise<Evaluation> {
-    this.#weights.set(weights);
+    assert(!this.#busy, "an evaluator runs one evaluation at a time");
+    this.#busy = true;
+    try {
+      this.#weights.set(weights);
+      return await this.#sumWindows(tokens, windows);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #sumWindows(tokens: Int32Array, windows?: readonly number[]): Promise<Evaluation> {
     const { sequences, contextLength } = this.#batch;
     const count = windowCount(tokens.length, contextLength);
     const chosen = windows ?? Array.from({ length: count }, (_, index) => index);

@@ -70,6 +70,7 @@ export class Trainer {
   readonly #targets: Int32Array;
   readonly #feeds: Readonly<Record<string, Float32Array | Int32Array>>;
   readonly #into: Readonly<Record<string, Float32Array>>;
+  #busy = false;
 
   constructor(options: TrainerOptions, optimizer: Optimizer, executable: Executable) {
     const { model, batch } = options;
@@ -97,6 +98,16 @@ export class Trainer {
    * @throws       DivergedError if the loss or the gradient is not finite
    */
   async step(tokens: Int32Array, options: StepOptions = {}): Promise<StepResult> {
+    assert(!this.#busy, "a trainer takes one step at a time");
+    this.#busy = true;
+    try {
+      return await this.#takeStep(tokens, options);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #takeStep(tokens: Int32Array, options: StepOptions): Promise<StepResult> {
     const { loss } = await this.gradients(tokens);
     const gradientNorm = await this.#optimizer.update(this.weights, this.#gradients, options);
     if (!Number.isFinite(gradientNorm) || !Number.isFinite(loss)) {

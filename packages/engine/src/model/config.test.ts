@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { InputError } from "@manyhands/base/errors";
+import { checkConfig, type LlamaConfig, parameterCount, parameterPlaces } from "./config.ts";
+import { initialWeights } from "./initial-weights.ts";
+import { weightInputs } from "./llama.ts";
+
+const demo: LlamaConfig = {
+  vocabSize: 256,
+  hiddenSize: 128,
+  intermediateSize: 320,
+  numHiddenLayers: 4,
+  numAttentionHeads: 4,
+  numKeyValueHeads: 4,
+  maxPositionEmbeddings: 128,
+  rmsNormEps: 1e-5,
+  ropeTheta: 10_000,
+  tieWordEmbeddings: false,
+};
+
+test("the demo model has 820 352 weights, tied 32 768 fewer", () => {
+  assert.equal(parameterCount(demo), 820_352);
+  assert.equal(parameterCount({ ...demo, tieWordEmbeddings: true }), 820_352 - 32_768);
+});
+
+test("places and graph inputs tile the flat weights without a gap", () => {
+  for (const config of [demo, { ...demo, numKeyValueHeads: 2, tieWordEmbeddings: true }]) {
+    for (const list of [parameterPlaces(config), weightInputs(config)]) {
+      let end = 0;
+      for (const { offset, size, shape } of list) {
+        assert.equal(offset, end);
+        assert.equal(
+          size,
+          shape.reduce((product, dim) => product * dim, 1),
+        );
+        end += size;
+      }
+      assert.equal(end, parameterCount(config));
+    }
+  }
+});
+
+for (const [name, change] of Object.entries({
+  "heads that do not divide the width": { numAttentionHeads: 3 },
+  "an odd head size": { hiddenSize: 4, numAttentionHeads: 4 },
+  "key heads that do not divide the heads": { numKeyValueHeads: 3 },
+  "no layers": { numHiddenLayers: 0 },
+  "half a layer": { numHiddenLayers: 1.5 },
+  "a negative epsilon": { rmsNormEps: -1 },
+  "NaN for theta": { ropeTheta: Number.NaN },
+})) {
+  test(`refused: ${name}`, () => {
+    assert.throws(() => checkConfig({ ...demo, ...change }), InputError);
+  });
+}
+
+test("initial weights: gains 1, writers and head 0, the rest normal with deviation 0.02", () => {
+  const weights = initialWeights(demo, 7);
+  for (const { name, shape, offset, size } of parameterPlaces(demo)) {
+    const own = weights.subarray(offset, offset + size);
+    if (shape.length === 1) assert(own.every((w) => w === 1));
+    else if (/o_proj|down_proj|lm_head/.test(name)) assert(own.every((w) => w === 0));
+    else {
+      const mean = own.reduce((sum, w) => sum + w, 0) / size;
+      const deviation = Math.sqrt(own.reduce((sum, w) => sum + (w - mean) ** 2, 0) / size);
+      assert(Math.abs(mean) < 5e-4 && Math.abs(deviation - 0.02) < 5e-4, `${name} ${deviation}`);
+    }
+  }
+});
+
+test("initial weights depend on the seed, and a layer's matrices differ", () => {
+  const [one, same, other] = [
+    initialWeights(demo, 1),
+    initialWeights(demo, 1),
+    initialWeights(demo, 2),
+  ];
+  assert.deepEqual(one, same);
+  assert.notDeepEqual(one, other);
+  const [q, k] = parameterPlaces(demo).filter(({ name }) => /layers.0.self_attn.[qk]_/.test(name));
+  assert(q && k);
+  const head = (offset: number): Float32Array => one.slice(offset, offset + 8);
+  assert.notDeepEqual(head(q.offset), head(k.offset));
+});
+
+const KNOWN_BITS = [987252654, 1004125553, 1008177971, 991260836, 1024602358, 1022058332];
+
+/** Bits that every peer must derive: a change of this is a change of the protocol. */
+test("initial weights: known bits", () => {
+  const tiny = { ...demo, vocabSize: 3, hiddenSize: 2, numAttentionHeads: 1, numKeyValueHeads: 1 };
+  const bits = new Uint32Array(initialWeights(tiny, 20261120).buffer, 0, 6);
+  assert.deepEqual([...bits], KNOWN_BITS);
+});
