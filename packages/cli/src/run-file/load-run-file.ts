@@ -1,34 +1,32 @@
 // Reads a run file and the data that it names. Disk only; the rules are parse-run-file.ts's.
-import { type Dirent, readdirSync, readFileSync, statSync } from "node:fs";
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import { compareText } from "@manyhands/base/bytes";
+import { readFile, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { InputError, messageOf } from "@manyhands/base/errors";
+import { type DataFile, readDataFiles } from "@manyhands/engine/data/node-files";
 import { type ParsedRunFile, parseRunFile, type RunFileProblem } from "./parse-run-file.ts";
 import type { RunFile } from "./run-file.ts";
-
-/** One file of the data set: the name that the run's id covers, and where it lies here. */
-export type DataFile = { readonly name: string; readonly path: string };
 
 export type LoadedRunFile = { readonly file: RunFile; readonly data: readonly DataFile[] };
 
 /**
  * @param path the run file, or a folder that has a run.yaml
- * @throws     InputError that names file, line, field, found and expected
+ * @throws     InputError that names file, line, column, field, found and expected
  */
-export function loadRunFile(path: string): LoadedRunFile {
-  const place = isFolder(path) ? join(path, "run.yaml") : path;
-  const parsed = parseRunFile(readText(place));
-  if (!parsed.ok) throw problemError(place, parsed.error);
-  return { file: parsed.value.file, data: dataFiles(place, parsed.value) };
+export async function loadRunFile(path: string): Promise<LoadedRunFile> {
+  const place = (await isFolder(path)) ? join(path, "run.yaml") : path;
+  const parsed = parseRunFile(await readText(place));
+  if (!parsed.ok) throw placedError(place, parsed.error);
+  return { file: parsed.value.file, data: await loadData(place, parsed.value) };
 }
 
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => null); // a file that is not there is readText's to report
+  return found?.isDirectory() ?? false;
 }
 
-function readText(path: string): string {
+async function readText(path: string): Promise<string> {
   try {
-    return readFileSync(path, "utf8");
+    return await readFile(path, "utf8");
   } catch (cause) {
     throw new InputError(`the run file ${path} cannot be read: ${messageOf(cause)}`, {
       cause,
@@ -37,54 +35,30 @@ function readText(path: string): string {
   }
 }
 
-function problemError(place: string, problem: RunFileProblem): InputError {
+function placedError(place: string, problem: RunFileProblem): InputError {
   const { line, column, message, hint } = problem;
   return new InputError(`${place}:${line}:${column}: ${message}`, hint ? { hint } : {});
 }
 
-/** The files that `data.files` names, in its order; a folder stands for all files below it. */
-function dataFiles(place: string, parsed: ParsedRunFile): DataFile[] {
+/** The files that `data.files` names, in its order; a mistake is told at its line. */
+async function loadData(place: string, parsed: ParsedRunFile): Promise<DataFile[]> {
   const folder = dirname(resolve(place));
-  const seen = new Set<string>();
-  return parsed.file.data.files.flatMap((given, index) => {
-    const wrong = (found: string, expected: string): InputError =>
-      problemError(place, parsed.problemAt({ path: ["data", "files", index], found, expected }));
-    const path = resolve(folder, given);
-    const found = statSync(path, { throwIfNoEntry: false });
-    if (!found) {
-      throw wrong(JSON.stringify(given), `a file or folder that exists (looked for ${path})`);
-    }
-    const files = found.isDirectory() ? filesBelow(path) : [path];
-    if (files.length === 0) throw wrong(`the empty folder ${given}`, "a folder with files");
-    return files.map((file) => {
-      const name = dataName(folder, file);
-      if (seen.has(name)) throw wrong(`${name} twice`, "each file once");
-      if (statSync(file).size === 0) throw wrong(`${name}, which is empty`, "files with bytes");
-      seen.add(name);
-      return { name, path: file };
+  const files = new Map<string, DataFile>();
+  for (const [index, given] of parsed.file.data.files.entries()) {
+    const path = ["data", "files", index];
+    const found = await readDataFiles([given], folder).catch((caught: unknown) => {
+      if (!(caught instanceof InputError)) throw caught;
+      const { line, column } = parsed.problemAt({ path, found: "", expected: "" });
+      const message = `data.files[${index}]: ${caught.message.replace(/^data: /, "")}`;
+      throw placedError(place, { line, column, message, hint: caught.hint });
     });
-  });
-}
-
-/** Regular, visible files below a folder, ordered by their path as text. */
-function filesBelow(folder: string): string[] {
-  const visible = (entry: Dirent): boolean => entry.isFile() && !entry.name.startsWith(".");
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter(visible)
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter(
-      (file) =>
-        !relative(folder, file)
-          .split(sep)
-          .some((part) => part.startsWith(".")),
-    )
-    .sort(compareText);
-}
-
-/** A name that is the same on every machine: relative to the run file, without the way there. */
-function dataName(folder: string, file: string): string {
-  const path = relative(folder, file);
-  if (isAbsolute(path)) return basename(file);
-  const parts = path.split(sep).filter((part) => part !== "..");
-  return parts.join("/");
+    for (const file of found) {
+      if (files.has(file.name)) {
+        const expected = "each file once, under its own name";
+        throw placedError(place, parsed.problemAt({ path, found: `${file.name} again`, expected }));
+      }
+      files.set(file.name, file);
+    }
+  }
+  return [...files.values()];
 }

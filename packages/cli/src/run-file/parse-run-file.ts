@@ -65,7 +65,7 @@ function describeProblem(
     const meant = nearest(String(problem.path.at(-1)), known);
     return {
       ...place,
-      message: `${field}: expected one of the known fields, found an unknown one`,
+      message: `${field}: expected a known field, found an unknown one`,
       hint: meant ? `Did you mean ${meant}?` : `Known fields: ${known.join(", ")}.`,
     };
   }

@@ -1,4 +1,6 @@
 // The live view as lines of text, from a view model and a width. Pure: no terminal, no clock.
+import type { RunStatus, WorkerStatus } from "@manyhands/coordinator/status";
+import { POSITION_END } from "@manyhands/protocol/limits";
 import {
   bytesText,
   clockText,
@@ -10,7 +12,7 @@ import {
 } from "../terminal/format.ts";
 import { progressBar, sparkline } from "../terminal/sparkline.ts";
 import { type Paint, widthOf } from "../terminal/style.ts";
-import { doneShare, etaMs, type RunView, type WorkerRow } from "./view-model.ts";
+import { notJoined, type RunView, trainingShare, workerWord } from "./view-model.ts";
 
 export type RenderOptions = {
   readonly width: number;
@@ -19,96 +21,97 @@ export type RenderOptions = {
   readonly height: number;
 };
 
-const WIDTH_MAX = 96;
 const CURVE_CELLS_MAX = 40;
 const BAR_CELLS = 10;
+const NAME_CELLS_MAX = 20;
 /** Lines around the list of workers, the terminal's prompt included. */
 const OTHER_LINES = 13;
 
 /** The whole picture; no line is wider than `width`. */
 export function renderView(view: RunView, options: RenderOptions): string[] {
-  const width = Math.min(options.width, WIDTH_MAX);
+  const { status } = view;
   const { paint } = options;
+  const cells = Math.max(BAR_CELLS, Math.min(CURVE_CELLS_MAX, options.width - 60));
+  const { bytesUp, bytesDown } = status.traffic;
   const lines = [
-    heading(view, paint),
+    heading(status, paint),
     "",
-    progressLine(view, width, paint),
-    ...curveLines(view, width, paint),
-    field("speed", `${groupedText(view.tokensPerSecond)} tokens/s`, paint),
-    field("traffic", `${bytesText(view.bytesUp)} up, ${bytesText(view.bytesDown)} down`, paint),
+    field("progress", progressText(view, cells, paint), paint),
+    field("loss", lossLine(status, cells, paint), paint),
+    field("speed", `${groupedText(status.tokensPerSecond)} tokens/s`, paint),
+    field("traffic", `${bytesText(bytesUp)} up, ${bytesText(bytesDown)} down`, paint),
     "",
-    ...workerLines(view.workers, options),
+    ...workerLines(view, options),
     "",
-    paint.dim(view.notice ?? footer(view)),
+    status.trouble === null ? paint.dim(view.notice) : paint.yellow(status.trouble),
   ];
   return lines.map((line) => clip(line, options.width));
 }
 
-function heading(view: RunView, paint: Paint): string {
-  const where = view.phase === "finished" ? "finished" : `round ${view.round}, ${view.phase}`;
-  return `${paint.bold(view.name)}  ${where}  ${paint.dim(shortId(view.runId))}`;
-}
-
-function footer(view: RunView): string {
-  return `Ctrl-C stops politely; the run can be continued. ${view.folder}`;
+function heading(status: RunStatus, paint: Paint): string {
+  const isOver = status.phase === "finished";
+  const where = isOver ? "finished" : `round ${status.round}, ${status.phase}`;
+  return `${paint.bold(status.name)}  ${where}  ${paint.dim(shortId(status.runId))}`;
 }
 
 function field(name: string, value: string, paint: Paint): string {
   return `${paint.dim(name.padEnd(9))}${value}`;
 }
 
-function progressLine(view: RunView, width: number, paint: Paint): string {
-  const share = doneShare(view);
-  const eta = etaMs(view);
+function progressText(view: RunView, cells: number, paint: Paint): string {
+  const { status, elapsedMs } = view;
+  const share = status.position / POSITION_END;
+  const { tokens } = status.budget;
   const parts = [
     shareText(share),
-    view.tokensBudget === null
-      ? `${countText(view.tokens)} tokens`
-      : `${countText(view.tokens)} of ${countText(view.tokensBudget)} tokens`,
-    clockText(view.elapsedMs),
-    eta === null ? "" : `${clockText(eta)} left`,
-  ].filter((part) => part !== "");
-  const cells = Math.max(BAR_CELLS, Math.min(CURVE_CELLS_MAX, width - 60));
-  return field("progress", `${paint.green(progressBar(share, cells))} ${parts.join("  ")}`, paint);
+    `${countText(status.tokensCommitted)}${tokens === null ? "" : ` of ${countText(tokens)}`} tokens`,
+    clockText(elapsedMs),
+    status.etaMs === null || status.phase === "finished" ? "" : `${clockText(status.etaMs)} left`,
+  ];
+  const text = parts.filter((part) => part !== "").join("  ");
+  return `${paint.green(progressBar(share, cells))} ${text}`;
 }
 
-function curveLines(view: RunView, width: number, paint: Paint): string[] {
-  const cells = Math.max(BAR_CELLS, Math.min(CURVE_CELLS_MAX, width - 60));
-  const newest = view.trainLosses.at(-1) ?? null;
-  const curve = sparkline(view.trainLosses, cells);
-  const validation =
-    view.valLoss === null
-      ? "validation –"
-      : `validation ${lossText(view.valLoss)} (sample, round ${view.valLossRound})`;
-  const padding = " ".repeat(Math.max(0, cells - [...curve].length));
-  const text = `${paint.cyan(curve)}${padding} train ${lossText(newest)}  ${validation}`;
-  return [field("loss", text, paint)];
+function lossLine(status: RunStatus, cells: number, paint: Paint): string {
+  const train = status.trainLoss.map((point) => point.loss);
+  const curve = sparkline(train, cells);
+  const padding = " ".repeat(cells - [...curve].length);
+  const newest = status.evaluationLoss.at(-1);
+  const validation = newest
+    ? `validation ${lossText(newest.loss)} (sample, round ${newest.round})`
+    : "validation –";
+  return `${paint.cyan(curve)}${padding} train ${lossText(train.at(-1) ?? null)}  ${validation}`;
 }
 
-function workerLines(workers: readonly WorkerRow[], options: RenderOptions): string[] {
+function workerLines(view: RunView, options: RenderOptions): string[] {
   const { paint } = options;
-  if (workers.length === 0) return [paint.dim("no worker yet")];
+  const joined = view.status.workers.map((worker) => workerCells(worker, view.localStates));
+  const coming = notJoined(view).map(([name, word]) => ({ name, cells: [word], isActive: false }));
+  const rows = [...joined, ...coming];
+  if (rows.length === 0) return [paint.dim("no worker yet")];
   const room = Math.max(1, options.height - OTHER_LINES);
-  const shown = workers.length <= room ? workers : workers.slice(0, room - 1);
-  const nameWidth = Math.min(20, Math.max(...shown.map((worker) => worker.name.length)));
-  const lines = shown.map((worker) => workerLine(worker, nameWidth, paint));
-  const hidden = workers.length - shown.length;
+  const shown = rows.length <= room ? rows : rows.slice(0, room - 1);
+  const nameWidth = Math.min(NAME_CELLS_MAX, Math.max(...shown.map(({ name }) => name.length)));
+  const lines = shown.map(({ name, cells, isActive }) => {
+    const text = [name.slice(0, nameWidth).padEnd(nameWidth), ...cells].join("  ");
+    return isActive ? text : paint.dim(text);
+  });
+  const hidden = rows.length - shown.length;
   return hidden > 0 ? [...lines, paint.dim(`and ${hidden} more`)] : lines;
 }
 
-function workerLine(worker: WorkerRow, nameWidth: number, paint: Paint): string {
-  const name = worker.name.slice(0, nameWidth).padEnd(nameWidth);
-  const bar =
-    worker.progress === null ? " ".repeat(BAR_CELLS) : progressBar(worker.progress, BAR_CELLS);
+type Row = { readonly name: string; readonly cells: readonly string[]; readonly isActive: boolean };
+
+function workerCells(worker: WorkerStatus, localStates: ReadonlyMap<string, string>): Row {
+  const share = trainingShare(worker);
   const speed = worker.tokensPerSecond > 0 ? `${groupedText(worker.tokensPerSecond)}/s` : "";
-  const text = [
-    name,
-    worker.state.slice(0, 12).padEnd(12),
-    bar,
-    speed.padStart(9),
-    `${countText(worker.tokens)} tokens`.padStart(13),
-  ].join("  ");
-  return worker.isActive ? text : paint.dim(text);
+  const cells = [
+    workerWord(worker, localStates.get(worker.name)).slice(0, 12).padEnd(12),
+    share === null ? " ".repeat(BAR_CELLS) : progressBar(share, BAR_CELLS),
+    (worker.active ? speed : "").padStart(9),
+    `${countText(worker.credit)} tokens`.padStart(13),
+  ];
+  return { name: worker.name, cells, isActive: worker.active };
 }
 
 /** Cuts a line at the width; escape sequences take no room and colours are closed at a cut. */

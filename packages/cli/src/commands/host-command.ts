@@ -1,0 +1,52 @@
+// What demo, run and up have in common: from a run file and flags to a hosted run.
+import { EXIT_OK } from "../exit-codes.ts";
+import { hostRun } from "../run/host-run.ts";
+import { announceResult } from "../run/messages.ts";
+import { chooseFolder, type FolderChoice, readSummary } from "../run/run-folder.ts";
+import { prepareRun } from "../run-file/freeze.ts";
+import { loadRunFile } from "../run-file/load-run-file.ts";
+import { type Io, remark } from "../terminal/io.ts";
+import type { HostFlags } from "./options.ts";
+
+export type HostCommand = {
+  readonly runFile: string;
+  readonly flags: HostFlags;
+  /** A finished run is trained once more without being asked for it. */
+  readonly again: boolean;
+  readonly localWorkers: "from-file" | "none";
+  readonly defaultHost: string;
+  readonly io: Io;
+};
+
+/** @returns the exit code */
+export async function hostCommand(command: HostCommand): Promise<number> {
+  const { flags, io } = command;
+  const json = flags.json ?? false;
+  const prepared = prepareRun(await loadRunFile(command.runFile), flags);
+  const choice = chooseFolder(prepared.runId, { out: flags.out, again: command.again });
+  tellChoice(choice, io);
+  if (choice.found === "finished") {
+    const summary = await readSummary(choice.folder);
+    announceResult(io, { summary, sample: null, folder: choice.folder, json });
+    return EXIT_OK;
+  }
+  return hostRun({
+    prepared,
+    folder: choice.folder,
+    localWorkers: command.localWorkers === "none" ? 0 : prepared.workers,
+    host: flags.host ?? command.defaultHost,
+    port: flags.port,
+    invites: command.localWorkers === "none" || prepared.workers === 0,
+    json,
+    io,
+  });
+}
+
+function tellChoice({ folder, found, finishedBefore }: FolderChoice, io: Io): void {
+  const newest = finishedBefore.at(-1);
+  if (newest) remark(io, `This run is finished in ${newest}; training it once more in ${folder}.`);
+  if (found === "unfinished") remark(io, `Continuing the run in ${folder} where its log ends.`);
+  if (found === "finished") {
+    remark(io, `This run is finished in ${folder}. --again trains it once more in a new folder.`);
+  }
+}

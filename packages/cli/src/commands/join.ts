@@ -1,0 +1,203 @@
+// `manyhands join <url>`: this device takes part in a run.
+import { homedir, hostname } from "node:os";
+import { join } from "node:path";
+import { NAME_CHARS_MAX } from "@manyhands/protocol/limits";
+import type { WorkerEnd } from "@manyhands/worker/core/types";
+import { FolderInUseError } from "@manyhands/worker/node/errors";
+import {
+  type RunningWorker,
+  startWorker,
+  type WorkerStatus,
+} from "@manyhands/worker/node/start-worker";
+import { type Command, Option } from "commander";
+import {
+  EXIT_CODES_HELP,
+  EXIT_FAILED,
+  EXIT_INPUT,
+  EXIT_INTERRUPTED,
+  EXIT_OK,
+} from "../exit-codes.ts";
+import type { WorkerLine } from "../run/worker-lines.ts";
+import { aborted, type Interrupts, watchInterrupts } from "../terminal/interrupts.ts";
+import { type Io, print, printJson, remark } from "../terminal/io.ts";
+import { StatusLine } from "../view/status-line.ts";
+import { exampleText, jsonOption, wholeNumber } from "./options.ts";
+import type { SetExitCode } from "./set-exit-code.ts";
+
+type JoinFlags = {
+  readonly folder?: string;
+  readonly name?: string;
+  readonly threads: number;
+  readonly json?: boolean;
+  readonly managed?: boolean;
+};
+
+const HELP = `
+The address is the one that the run's owner sends: http://host:port/runs/<id>#<token>. The folder keeps
+this device's key (its credit belongs to it) and what it needs to go on after a restart. Ctrl-C finishes
+the upload in progress and leaves; a second one leaves at once.`;
+
+const FOLDERS_TRIED = 16;
+
+export function addJoin(program: Command, io: Io, setExitCode: SetExitCode): void {
+  program
+    .command("join")
+    .description("let this device take part in a run")
+    .argument("<url>", "the run's join address, with its token")
+    .option("--folder <dir>", "where this device's key and state live (default ~/.manyhands)")
+    .option("--name <name>", "what people see (default: this machine's name)")
+    .option("--threads <n>", "threads to train with", wholeNumber(1, 256), 1)
+    .addOption(jsonOption("status as JSON, one line per change"))
+    .addOption(new Option("--managed", "a parent process stops this one").hideHelp())
+    .addHelpText("after", HELP)
+    .addHelpText(
+      "after",
+      exampleText(["npx manyhands join 'http://192.168.1.5:7433/runs/3f…#5c…' --threads 4"]),
+    )
+    .addHelpText("after", EXIT_CODES_HELP)
+    .action(async (url: string, flags: JoinFlags) => {
+      setExitCode(await joinRun(url, flags, io));
+    });
+}
+
+async function joinRun(url: string, flags: JoinFlags, io: Io): Promise<number> {
+  const interrupts = flags.managed ? watchParent() : watchInterrupts();
+  const show = flags.json ? jsonReporter(io) : lineReporter(io);
+  const worker = await startInFreeFolder(flags.folder, (folder) =>
+    startWorker({
+      url,
+      folder,
+      name: (flags.name ?? hostname()).slice(0, NAME_CHARS_MAX),
+      threads: flags.threads,
+      onStatus: show.status,
+    }),
+  );
+  stopOnInterrupt(worker, interrupts, (text) => {
+    if (!flags.json) remark(io, text);
+  });
+  const end = await worker.ended;
+  interrupts.release();
+  show.end(end);
+  return exitCodeOf(end);
+}
+
+/** The folder that was asked for; else the first one that no other worker on this machine uses. */
+async function startInFreeFolder(
+  asked: string | undefined,
+  start: (folder: string) => Promise<RunningWorker>,
+): Promise<RunningWorker> {
+  if (asked !== undefined) return start(asked);
+  const base = join(homedir(), ".manyhands");
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start(attempt === 1 ? base : `${base}-${attempt}`);
+    } catch (caught) {
+      if (!(caught instanceof FolderInUseError) || attempt >= FOLDERS_TRIED) throw caught;
+    }
+  }
+}
+
+function stopOnInterrupt(
+  worker: RunningWorker,
+  interrupts: Interrupts,
+  say: (text: string) => void,
+): void {
+  void aborted(interrupts.polite).then(() => {
+    say("Finishing what is being sent, then leaving. Ctrl-C again leaves at once.");
+    worker.stop("graceful");
+  });
+  void aborted(interrupts.forced).then(() => worker.stop("force"));
+}
+
+/**
+ * A child of `run`: the terminal's Ctrl-C reaches it too, but its parent decides. It leaves when told,
+ * and when the parent is gone.
+ */
+function watchParent(): Interrupts {
+  const polite = new AbortController();
+  const ignore = (): void => undefined;
+  const leave = (): void => polite.abort();
+  process.on("SIGINT", ignore);
+  process.on("SIGHUP", ignore);
+  process.on("SIGTERM", leave);
+  process.on("message", leave);
+  process.on("disconnect", leave);
+  return {
+    polite: polite.signal,
+    forced: new AbortController().signal,
+    release: () => {
+      process.off("message", leave);
+      process.off("disconnect", leave);
+      if (process.connected) process.disconnect?.();
+    },
+  };
+}
+
+type Reporter = {
+  readonly status: (status: WorkerStatus) => void;
+  readonly end: (end: WorkerEnd) => void;
+};
+
+function jsonReporter(io: Io): Reporter {
+  let newest = "";
+  return {
+    status: (status) => {
+      const line: WorkerLine = {
+        type: "status",
+        sentence: status.phase,
+        doing: status.doing,
+        workerId: status.workerId,
+        connected: status.connected,
+        round: status.round,
+        innerStep: status.innerStep,
+        innerSteps: status.innerSteps,
+        loss: status.loss,
+        tokensPerSecond: status.tokensPerSecond,
+        tokensGiven: status.tokensGiven,
+        acceptedUpdates: status.acceptedUpdates,
+        bytesUp: status.bytesUp,
+        bytesDown: status.bytesDown,
+      };
+      const text = JSON.stringify(line);
+      if (text !== newest) print(io, text);
+      newest = text;
+    },
+    end: ({ reason, sentence, code }) => printJson(io, { type: "end", reason, sentence, code }),
+  };
+}
+
+function lineReporter(io: Io): Reporter {
+  const line = new StatusLine(io);
+  return {
+    status: (status) => line.show(status),
+    end: ({ sentence }) => {
+      line.close();
+      print(io, sentence);
+    },
+  };
+}
+
+function exitCodeOf(end: WorkerEnd): number {
+  switch (end.reason) {
+    case "finished":
+    case "run-finished":
+      return EXIT_OK;
+    case "stopped":
+    case "forced":
+      return EXIT_INTERRUPTED;
+    case "token":
+    case "unknown-run":
+    case "protocol-mismatch":
+    case "kernel-mismatch":
+    case "refused":
+    case "replaced":
+    case "unsupported":
+      return EXIT_INPUT;
+    case "diverged":
+    case "compute-failed":
+    case "storage-failed":
+      return EXIT_FAILED;
+    default:
+      return end.reason satisfies never;
+  }
+}

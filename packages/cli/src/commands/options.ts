@@ -1,0 +1,64 @@
+// Flags that several commands share, with the checks of their values.
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+/** Where the coordinator listens unless told otherwise; another free port if this one is taken. */
+export const DEFAULT_PORT = 7433;
+
+export type HostFlags = {
+  readonly workers?: number;
+  readonly tokens?: number;
+  readonly minutes?: number;
+  readonly seed?: number;
+  readonly port?: number;
+  readonly host?: string;
+  readonly out?: string;
+  readonly again?: boolean;
+  readonly json?: boolean;
+};
+
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text.replaceAll("_", ""));
+    if (text.trim() === "" || !Number.isSafeInteger(value) || value < min || value > max) {
+      throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}
+
+export function positiveNumber(max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !(value > 0) || value > max) {
+      throw new InvalidArgumentError(`Expected a number above 0, at most ${max}.`);
+    }
+    return value;
+  };
+}
+
+/** The flags of demo, run and up. */
+export function addHostOptions(command: Command, options: { localWorkers: boolean }): Command {
+  if (options.localWorkers) {
+    command.option("--workers <n>", "workers on this machine", wholeNumber(0, 256));
+  }
+  return command
+    .option("--tokens <n>", "tokens to train on", wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option("--minutes <n>", "minutes of training at most", positiveNumber(1_000_000))
+    .option("--seed <n>", "seed of the run", wholeNumber(0, Number.MAX_SAFE_INTEGER))
+    .option("--port <n>", `port to listen on, 0 for any (default ${DEFAULT_PORT})`, portNumber)
+    .option("--host <address>", "address to listen on")
+    .option("--out <dir>", "the run's folder (default runs/<run id>)")
+    .option("--again", "if the run is finished, train it once more in a new folder")
+    .addOption(jsonOption("the summary as JSON on stdout"));
+}
+
+const portNumber = wholeNumber(0, 65_535);
+
+export function jsonOption(what: string): Option {
+  return new Option("--json", what);
+}
+
+/** An example and the exit codes below a command's help. */
+export function exampleText(lines: readonly string[]): string {
+  return `\nExample:\n${lines.map((line) => `  ${line}`).join("\n")}\n`;
+}

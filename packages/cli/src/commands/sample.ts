@@ -1,0 +1,100 @@
+// `manyhands sample <dir|run>`: text from a trained model.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { InputError } from "@manyhands/base/errors";
+import type { ImportedModel } from "@manyhands/engine/checkpoint/import";
+import { readExportFolder } from "@manyhands/engine/checkpoint/node-folder";
+import { createGenerator } from "@manyhands/engine/generate/generator";
+import { ortNode } from "@manyhands/engine/runtime/ort-node";
+import { encodeText, TokenStream } from "@manyhands/engine/tokenizer/bytes";
+import { type Command, InvalidArgumentError } from "commander";
+import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
+import { findRunFolder, runPaths } from "../run/run-folder.ts";
+import { type Io, printJson } from "../terminal/io.ts";
+import { exampleText, jsonOption, wholeNumber } from "./options.ts";
+import type { SetExitCode } from "./set-exit-code.ts";
+
+type SampleFlags = {
+  readonly prompt: string;
+  readonly tokens: number;
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP: number;
+  readonly seed: number;
+  readonly json?: boolean;
+};
+
+export function addSample(program: Command, io: Io, setExitCode: SetExitCode): void {
+  program
+    .command("sample")
+    .description("generate text with a trained model")
+    .argument("<dir|run>", "an export folder, or a finished run's folder or id")
+    .requiredOption("--prompt <text>", "the text to go on from")
+    .option("--tokens <n>", "tokens to generate", wholeNumber(1, 1_000_000), 400)
+    .option("--temperature <t>", "0 takes the most likely token", numberBetween(0, 100), 0.8)
+    .option("--top-k <k>", "only the k most likely tokens", wholeNumber(1, 1 << 24))
+    .option(
+      "--top-p <p>",
+      "only the most likely tokens up to this probability",
+      numberBetween(0, 1),
+      1,
+    )
+    .option("--seed <n>", "the same seed gives the same text", wholeNumber(0, 2 ** 53 - 1), 0)
+    .addOption(jsonOption("prompt and text as one JSON object"))
+    .addHelpText("after", exampleText(['npx manyhands sample runs/<run id> --prompt "ROMEO:"']))
+    .addHelpText("after", EXIT_CODES_HELP)
+    .action(async (place: string, flags: SampleFlags) => {
+      await sample(await readModel(place), flags, io);
+      setExitCode(EXIT_OK);
+    });
+}
+
+function numberBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !(value >= min && value <= max)) {
+      throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}
+
+async function readModel(place: string): Promise<ImportedModel> {
+  if (existsSync(join(place, "config.json"))) return readExportFolder(place);
+  const { exportFolder } = runPaths(findRunFolder(place));
+  if (existsSync(exportFolder)) return readExportFolder(exportFolder);
+  throw new InputError(`the run in ${place} has no model yet`, {
+    hint: "It is exported when the run ends; `manyhands export` writes one from the weights so far.",
+  });
+}
+
+async function sample(model: ImportedModel, flags: SampleFlags, io: Io): Promise<void> {
+  if (flags.prompt === "") throw new InputError("--prompt is empty: give it one character or more");
+  const runtime = ortNode;
+  const generator = await createGenerator({ runtime, model: model.config, threads: 2 });
+  const stream = new TokenStream();
+  let text = "";
+  const write = (part: string): void => {
+    text += part;
+    if (!flags.json) io.stdout.write(part);
+  };
+  if (!flags.json) io.stdout.write(io.paint.bold(flags.prompt));
+  try {
+    for await (const id of generator.generate({
+      weights: model.weights,
+      prompt: Int32Array.from(encodeText(flags.prompt)),
+      tokenCountMax: flags.tokens,
+      temperature: flags.temperature,
+      ...(flags.topK === undefined ? {} : { topK: flags.topK }),
+      topP: flags.topP,
+      seed: flags.seed,
+    })) {
+      write(stream.push([id]));
+    }
+    write(stream.end());
+  } finally {
+    await generator.dispose();
+  }
+  if (flags.json) printJson(io, { prompt: flags.prompt, text });
+  else io.stdout.write("\n");
+}

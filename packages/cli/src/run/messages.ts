@@ -1,0 +1,92 @@
+// What a person reads when a run opens and when it has ended.
+import { networkInterfaces } from "node:os";
+import { join } from "node:path";
+import {
+  bytesText,
+  countText,
+  durationText,
+  groupedText,
+  shortId,
+  timesText,
+} from "../terminal/format.ts";
+import { type Io, print, printJson } from "../terminal/io.ts";
+import type { Sample } from "./finalise.ts";
+import { runPaths } from "./run-folder.ts";
+import type { Summary } from "./summary.ts";
+
+const ANY_ADDRESS = ["0.0.0.0", "::"];
+
+export function announceOpening(
+  options: { readonly folder: string; readonly host: string; readonly invites: boolean },
+  coordinator: { readonly url: string; readonly joinUrl: string; readonly runId: string },
+  say: (text: string) => void,
+): void {
+  say(`Run ${shortId(coordinator.runId)} in ${options.folder}, at ${coordinator.url}`);
+  if (!options.invites) return;
+  const urls = joinUrls(coordinator.joinUrl, options.host);
+  say("Join from any machine with Node 20 or newer:");
+  for (const url of urls) say(`  npx ${new URL(url).origin}/manyhands.tgz join '${url}'`);
+  say("Who has this line may join the run: give it only to people you want in it.");
+}
+
+/** A coordinator that listens everywhere is joined at this machine's own addresses. */
+export function joinUrls(
+  joinUrl: string,
+  host: string,
+  addresses: readonly string[] = ownAddresses(),
+): string[] {
+  if (!ANY_ADDRESS.includes(host) || addresses.length === 0) return [joinUrl];
+  return addresses.map((address) => {
+    const url = new URL(joinUrl);
+    url.hostname = address;
+    return url.href;
+  });
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ family, internal }) => family === "IPv4" && !internal)
+    .map(({ address }) => address);
+}
+
+export type ResultFacts = {
+  readonly summary: Summary;
+  readonly sample: Sample | null;
+  readonly folder: string;
+  readonly json: boolean;
+};
+
+export function announceResult(io: Io, facts: ResultFacts): void {
+  if (facts.json) printJson(io, facts.summary);
+  else print(io, resultText(io, facts));
+}
+
+function resultText(io: Io, { summary, sample, folder }: ResultFacts): string {
+  const { paint } = io;
+  const paths = runPaths(folder);
+  const ours = summary.bytesUp + summary.bytesDown;
+  const contributors = summary.workers.filter((worker) => worker.updates > 0).length;
+  const rows: readonly (readonly [string, string])[] = [
+    ["loss", `${summary.valLoss?.toFixed(3) ?? "–"} nats per byte on all validation data`],
+    [
+      "trained",
+      `${countText(summary.tokens)} tokens in ${groupedText(summary.rounds)} rounds by ` +
+        `${contributors} workers, ${durationText(summary.trainingSeconds * 1_000)}, ` +
+        `${groupedText(summary.tokensPerSecond)} tokens/s`,
+    ],
+    [
+      "traffic",
+      `${bytesText(summary.bytesUp)} up, ${bytesText(summary.bytesDown)} down: ` +
+        `${timesText(summary.bytesDataParallelFp32 / Math.max(1, ours))} less than data-parallel fp32`,
+    ],
+    ["model", paths.exportFolder],
+    ["report", paths.report],
+    ["summary", paths.summary],
+    ["check it", `npx manyhands verify ${folder}`],
+    ["use it", `npx manyhands sample ${join(folder, "export")} --prompt "ROMEO:"`],
+  ];
+  const lines = rows.map(([name, value]) => `${paint.dim(name.padEnd(9))}${value}`);
+  const text = sample ? [`${paint.bold(sample.prompt)}${sample.text}`, ""] : [];
+  return [...text, paint.green(`${summary.name} is trained.`), ...lines].join("\n");
+}
