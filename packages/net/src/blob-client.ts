@@ -1,5 +1,5 @@
-// Content-addressed bytes over HTTP: GET with Range resume and verification, PUT, with bounded retries.
-// Not a cache: what is kept on disk is the worker's business.
+// Content-addressed bytes over HTTP: GET with Range resume and verification, PUT, with bounded
+// retries. Not a cache: what is kept on disk is the worker's business.
 import { toHex } from "@manyhands/base/bytes";
 import { blobRoot, type Sha256 } from "@manyhands/base/hash";
 import { type Backoff, fullJitterMs } from "./backoff.ts";

@@ -1,5 +1,5 @@
-// Bytes that crossed a set of sockets, headers and handshakes included: what a transfer really cost.
-// Not a rate limiter, and not per message: only TCP payload in total.
+// Bytes that crossed a set of sockets, headers and handshakes included: what a transfer really
+// cost. Not a rate limiter, and not per message: only TCP payload in total.
 
 /** What the meter needs to know of a socket; node:net's Socket has it. */
 export type MeteredSocket = {

@@ -1,5 +1,5 @@
-// What can go wrong between two peers, as classes: whoever catches one can tell whether to try again.
-// Not for refused control messages: those are data of the protocol.
+// What can go wrong between two peers, as classes: whoever catches one can tell whether to try
+// again. Not for refused control messages: those are data of the protocol.
 import { ManyhandsError } from "@manyhands/base/errors";
 
 /** No answer, a cut connection, or a server that is briefly unable. Trying again is sensible. */

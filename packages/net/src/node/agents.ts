@@ -1,5 +1,5 @@
-// HTTP agents whose sockets are counted. Every connection that a worker opens goes through one of these.
-// Not shared between workers: each has its own meter.
+// HTTP agents whose sockets are counted. Every connection that a worker opens goes through one of
+// these. Not shared between workers: each has its own meter.
 import http from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";

@@ -32,9 +32,10 @@ function send(options: HttpClientOptions, request: HttpRequest): Promise<HttpRes
       ...(request.signal ? { signal: request.signal } : {}),
     });
     outgoing.on("timeout", () => {
-      outgoing.destroy(new Error("nothing came for too long"));
+      outgoing.destroy(new NetworkError(`${place}: nothing came for too long`));
     });
-    // Also after the answer has begun: an upload that was refused early breaks the pipe, harmlessly.
+    // Also after the answer has begun: an upload that was refused early breaks the pipe,
+    // harmlessly.
     outgoing.on("error", (error) => {
       reject(new NetworkError(`${place}: ${messageOf(error)}`, { cause: error }));
     });

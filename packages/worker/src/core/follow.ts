@@ -1,5 +1,6 @@
-// Chapter 2: catching up. From what we have, or the newest checkpoint, to the state after every closed round.
-// Not the arithmetic: the replica takes the steps, this chapter orders them and compares the roots.
+// Chapter 2: catching up. From what we have, or the newest checkpoint, to the state after every
+// closed round. Not the arithmetic: the replica takes the steps, this chapter orders them and
+// compares the roots.
 
 import { stateRoot } from "@manyhands/aggregation/roots";
 import { fromHex, toHex } from "@manyhands/base/bytes";
@@ -46,7 +47,10 @@ export function nextFollowJob(turn: Turn): Job | null {
     : fromCheckpoint(state.checkpoint, turn);
 }
 
-/** Are the restored weights a state of this run? Sets `confirmed`, drops them, or asks for more rounds. */
+/**
+ * Are the restored weights a state of this run? Sets `confirmed`, drops them, or asks for more
+ * rounds.
+ */
 function confirmLocal(turn: Turn, local: NonNullable<Turn["state"]["local"]>): Job | null {
   const { state } = turn;
   if (local.rounds > state.roundsClosed) {
@@ -141,7 +145,8 @@ export function onFollowed(
       turn,
       "diverged",
       `After round ${closed.round} the weights here (${weightsRoot.slice(0, 12)}…) are not the ` +
-        `coordinator's (${closed.weightsRoot.slice(0, 12)}…). Stopping, so that nothing wrong spreads.`,
+        `coordinator's (${closed.weightsRoot.slice(0, 12)}…). ` +
+        "Stopping, so that nothing wrong spreads.",
     );
     return;
   }

@@ -9,7 +9,7 @@ import { nextUpdateJob, onUploaded, pendingFrom, refuse } from "./update.ts";
 
 const AGAIN_STREAM = 2;
 /** A polite leave takes so long at most. */
-export const LEAVE_MS_MAX = 20_000;
+const LEAVE_MS_MAX = 20_000;
 
 /** Derives what to do from the state alone: called after every input. */
 export function proceed(turn: Turn): void {

@@ -1,5 +1,5 @@
-// The arrays behind the reducer: the run's weights as followed here, the residual, and the update on its way.
-// Deterministic arithmetic of the package aggregation; no I/O, no decisions.
+// The arrays behind the reducer: the run's weights as followed here, the residual, and the update
+// on its way. Deterministic arithmetic of the package aggregation; no I/O, no decisions.
 
 import { applyAggregateInto } from "@manyhands/aggregation/close-round";
 import type { CodecReject } from "@manyhands/aggregation/codec/reject";
@@ -80,7 +80,10 @@ export class Replica {
     this.#unsent = unsent;
   }
 
-  /** Takes a closed round's outer step. @returns the new weights' root; on a rejection nothing changed */
+  /**
+   * Takes a closed round's outer step. @returns the new weights' root; on a rejection nothing
+   * changed
+   */
   follow(aggregate: Bytes | null): Result<string, CodecReject> {
     const { fragments, recipe } = this.#run;
     if (aggregate) {
@@ -94,7 +97,8 @@ export class Replica {
   }
 
   /**
-   * Compresses residual + pseudo-gradient. The residual itself moves on only with `accept` or `refuse`.
+   * Compresses residual + pseudo-gradient. The residual itself moves on only with `accept` or
+   * `refuse`.
    *
    * @returns a rejection when the pseudo-gradient is not finite or absurdly large
    */

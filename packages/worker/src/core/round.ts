@@ -1,5 +1,5 @@
-// Chapter 3: a round's life here. Assignment, evaluation, inner steps, the update and its signature.
-// Not its way to the coordinator: update.ts.
+// Chapter 3: a round's life here. Assignment, evaluation, inner steps, the update and its
+// signature. Not its way to the coordinator: update.ts.
 
 import { defined } from "@manyhands/base/assert";
 import type { Update } from "@manyhands/protocol/events";
@@ -12,7 +12,7 @@ import type { AssignedRound, Job, Outcome, OutcomeOf } from "./types.ts";
 import { releaseUpdate } from "./update.ts";
 
 /** Name of the one state that this worker carries from round to round. */
-export const ERROR_FEEDBACK = "error-feedback";
+const ERROR_FEEDBACK = "error-feedback";
 const TRAINING_FAILURES_MAX = 2;
 
 export function onRound(turn: Turn, info: RoundInfo): void {
@@ -127,8 +127,8 @@ export function onEvaluationFailed(turn: Turn, sentence: string): void {
 }
 
 /**
- * The result is unusable: nothing is sent. Once more with a fresh optimiser; then this device stops, because
- * a swarm gains nothing from one that computes nonsense, and would wait for it.
+ * The result is unusable: nothing is sent. Once more with a fresh optimiser; then this device
+ * stops, because a swarm gains nothing from one that computes nonsense, and would wait for it.
  */
 export function onTrainingFailed(turn: Turn, sentence: string): void {
   const { state } = turn;

@@ -1,5 +1,5 @@
-// The reducer's memory and the few verbs that every chapter uses. Changed only inside WorkerCore.handle.
-// Not the decisions: those are the chapters session, follow, round and update.
+// The reducer's memory and the few verbs that every chapter uses. Changed only inside
+// WorkerCore.handle. Not the decisions: those are the chapters session, follow, round and update.
 
 import { Random } from "@manyhands/base/random";
 import { fullJitterMs } from "@manyhands/net/backoff";
@@ -53,7 +53,10 @@ export type CoreState = {
   restored: boolean;
   prepared: boolean;
 
-  /** The weights that the replica holds; `confirmed`: they are the coordinator's state after those rounds. */
+  /**
+   * The weights that the replica holds; `confirmed`: they are the coordinator's state after those
+   * rounds.
+   */
   local: (WeightsName & { confirmed: boolean }) | null;
   checkpoint: Checkpoint | null;
   /** Closed rounds that we know of and still need, by number. */

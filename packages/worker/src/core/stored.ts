@@ -1,5 +1,5 @@
-// What survives a process, as data: names of weights, the unsent update, and the count of what was given.
-// Not the files: the Node shell lays those out.
+// What survives a process, as data: names of weights, the unsent update, and the count of what was
+// given. Not the files: the Node shell lays those out.
 import { type Decoded, hex, integer, object } from "@manyhands/base/decode";
 import { updateDecoder } from "@manyhands/protocol/events";
 

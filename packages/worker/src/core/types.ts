@@ -1,5 +1,5 @@
-// What goes into the worker's reducer and what comes out: inputs, effects, jobs and ends, as plain data.
-// No logic, no arrays of weights: those are in the replica, which the host holds.
+// What goes into the worker's reducer and what comes out: inputs, effects, jobs and ends, as plain
+// data. No logic, no arrays of weights: those are in the replica, which the host holds.
 
 import type { Numerics, Update } from "@manyhands/protocol/events";
 import type { ExchangeKey, SigningKey, WorkerId } from "@manyhands/protocol/keys";
@@ -164,12 +164,12 @@ export type WorkerEffect =
   | { readonly kind: "exit"; readonly end: WorkerEnd };
 
 /**
- * finished: the run is over · stopped: asked to, politely · forced: asked to, at once · protocol-mismatch and
- * kernel-mismatch: another version · unknown-run · token: not admitted · run-finished: it was over before
- * we came · refused: the coordinator says that we broke the protocol · replaced: another process uses this
- * device's key · diverged: our weights are not the
- * coordinator's · unsupported: the run needs what this version lacks · compute-failed: this device's results
- * are unusable · storage-failed: the folder cannot be written.
+ * finished: the run is over · stopped: asked to, politely · forced: asked to, at once ·
+ * protocol-mismatch and kernel-mismatch: another version · unknown-run · token: not admitted ·
+ * run-finished: it was over before we came · refused: the coordinator says that we broke the
+ * protocol · replaced: another process uses this device's key · diverged: our weights are not the
+ * coordinator's · unsupported: the run needs what this version lacks · compute-failed: this
+ * device's results are unusable · storage-failed: the folder cannot be written.
  */
 export type EndReason =
   | "finished"
@@ -199,7 +199,8 @@ export type PendingUpdate = {
   readonly update: Update;
   readonly signature: string;
   /**
-   * stored: not sent on this connection · uploaded: the coordinator has the bytes · committed: waiting for
+   * stored: not sent on this connection · uploaded: the coordinator has the bytes · committed:
+   * waiting for
    * the answer · held: not wanted just now · accepted, refused: answered, not yet settled.
    */
   stage: "stored" | "uploaded" | "committed" | "held" | "accepted" | "refused";

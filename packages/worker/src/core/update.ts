@@ -1,5 +1,5 @@
-// Chapter 4: an update's way. Kept on disk, uploaded, committed, answered, settled; never lost, never built twice.
-// Not how it was computed: round.ts.
+// Chapter 4: an update's way. Kept on disk, uploaded, committed, answered, settled; never lost,
+// never built twice. Not how it was computed: round.ts.
 import { fromHex, toHex } from "@manyhands/base/bytes";
 import { hashLeaf } from "@manyhands/base/hash";
 import type { ServerMessageOf } from "@manyhands/protocol/messages";
@@ -8,7 +8,10 @@ import { arm, type CoreState, endWith, notice, send, type Turn } from "./state.t
 import type { StoredUpdate } from "./stored.ts";
 import type { Job, PendingUpdate } from "./types.ts";
 
-/** A commit that is not answered is sent again after so long; after some, the connection is given up. */
+/**
+ * A commit that is not answered is sent again after so long; after some, the connection is given
+ * up.
+ */
 const ANSWER_MS = 20_000;
 const UNANSWERED_MAX = 3;
 const UPLOADS_MAX = 3;

@@ -1,5 +1,6 @@
-// The worker as a reducer: inputs in, effects out, no I/O. The same class runs in Node, in a browser and in the
-// simulator. Not a state machine in one table: five chapters change one state, `proceed` derives what comes next.
+// The worker as a reducer: inputs in, effects out, no I/O. The same class runs in Node, in a
+// browser and in the simulator. Not a state machine in one table: five chapters change one state,
+// `proceed` derives what comes next.
 //
 // | chapter    | decides                                                          |
 // | ---------- | ---------------------------------------------------------------- |

@@ -73,7 +73,9 @@ export class WorkerHost {
     return this.#core.status();
   }
 
-  /** One input at a time: what an effect brings about at once waits its turn. A bug ends the worker. */
+  /**
+   * One input at a time: what an effect brings about at once waits its turn. A bug ends the worker.
+   */
   #take(input: WorkerInput): void {
     this.#inbox.push(input);
     if (this.#busy) return;

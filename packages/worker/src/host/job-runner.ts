@@ -1,5 +1,5 @@
-// Carries out the reducer's jobs: bytes, arrays and files. One job at a time, by the reducer's own rule.
-// Not the order of jobs, and not what a failure means: core/jobs.ts.
+// Carries out the reducer's jobs: bytes, arrays and files. One job at a time, by the reducer's own
+// rule. Not the order of jobs, and not what a failure means: core/jobs.ts.
 
 import { f32Bytes } from "@manyhands/aggregation/roots";
 import { AssertionError, assert, defined, unreachable } from "@manyhands/base/assert";
@@ -25,7 +25,7 @@ const ROUNDS_LISTED_MAX = 1_024;
 const MICRONATS = 1_000_000;
 
 /** A job that cannot give what it should, with the reason: never a bug of ours. */
-export class JobError extends ManyhandsError {
+class JobError extends ManyhandsError {
   override readonly name = "JobError";
 }
 
@@ -256,7 +256,9 @@ export class JobRunner {
     return { kind: "upload" };
   }
 
-  /** The residual with its ledger is replaced first: from then on the kept update is out of date. */
+  /**
+   * The residual with its ledger is replaced first: from then on the kept update is out of date.
+   */
   async #settle({ accepted, ledger, receipt }: JobOf<"settle">): Promise<OutcomeOf<"settle">> {
     const { replica } = this.#parts();
     const { files } = this.#ports;

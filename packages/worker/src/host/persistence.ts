@@ -1,5 +1,5 @@
-// What the worker keeps between processes, as headers and arrays, and what it makes of it at the next start.
-// Not the file format: the port RunFiles replaces each file as a whole.
+// What the worker keeps between processes, as headers and arrays, and what it makes of it at the
+// next start. Not the file format: the port RunFiles replaces each file as a whole.
 
 import { f32Bytes } from "@manyhands/aggregation/roots";
 import { type Decoder, integer, object } from "@manyhands/base/decode";
@@ -26,8 +26,8 @@ export type Restored = {
 /**
  * Reads what an earlier process left and puts the arrays into the replica.
  *
- * The residual's file carries the ledger, so one rename settles an update: a kept update of a round that the
- * ledger counts as settled is out of date, whatever moment the process died at.
+ * The residual's file carries the ledger, so one rename settles an update: a kept update of a round
+ * that the ledger counts as settled is out of date, whatever moment the process died at.
  */
 export async function restoreRun(
   replica: Replica,

@@ -1,5 +1,5 @@
-// What the worker's host needs from its surroundings. Node, a browser and the simulator each bring their own.
-// Interfaces only.
+// What the worker's host needs from its surroundings. Node, a browser and the simulator each bring
+// their own. Interfaces only.
 import type { Json } from "@manyhands/base/canonical";
 import type { Sha256 } from "@manyhands/base/hash";
 import type { TextSocket, TextSocketEvents, Timers } from "@manyhands/net/text-socket";

@@ -13,7 +13,8 @@ export type WriteOptions = {
 };
 
 /**
- * After this returns the file has the new content, whatever happens to the machine; before, the old.
+ * After this returns the file has the new content, whatever happens to the machine; before, the
+ * old.
  *
  * @throws StorageError with the system's reason; the old content is then still there
  */

@@ -1,5 +1,5 @@
-// Blobs kept on disk by name, so that a restart, or another worker on this machine, need not fetch them again.
-// What is read is verified: a damaged file is fetched anew.
+// Blobs kept on disk by name, so that a restart, or another worker on this machine, need not fetch
+// them again. What is read is verified: a damaged file is fetched anew.
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { toHex } from "@manyhands/base/bytes";

@@ -27,7 +27,9 @@ type KeyFile = Decoded<typeof keyFileDecoder>;
 /** Bytes of a raw Ed25519 or X25519 public key: the last ones of its DER form. */
 const RAW_KEY_BYTES = 32;
 
-/** The folder's keys; new ones if it has none. @throws StorageError if the file is not a key file */
+/**
+ * The folder's keys; new ones if it has none. @throws StorageError if the file is not a key file
+ */
 export async function deviceIdentity(folder: string): Promise<Identity> {
   const path = join(folder, "device.json");
   const found = await readIfThere(path);

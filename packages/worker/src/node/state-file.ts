@@ -1,5 +1,5 @@
-// The form of a kept file: a line that names it, a line of canonical JSON, bytes, and a SHA-256 over all of it.
-// Not what is in it: host/persistence.ts.
+// The form of a kept file: a line that names it, a line of canonical JSON, bytes, and a SHA-256
+// over all of it. Not what is in it: host/persistence.ts.
 import { createHash } from "node:crypto";
 import { canonicalJson, type Json } from "@manyhands/base/canonical";
 import { err, ok, type Result } from "@manyhands/base/result";
