@@ -1,4 +1,4 @@
-// What Python is to check: export folders, with the logits and losses that our engine gives for them.
+// What Python is to check: export folders, with the logits and losses that our engine gives.
 // It trains only as much as makes weights that are not random.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

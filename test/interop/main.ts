@@ -1,4 +1,4 @@
-// interop: makes exports (or takes one), lets Python check them, checks what Python wrote, and counts.
+// interop: makes exports (or takes one), lets Python check them, reads what Python wrote, counts.
 // Not part of npm test, which needs no Python.
 //
 // Usage: main.ts <python> <work folder> [<export folder> [<data file> [<context length>]]]
@@ -41,7 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 type Given = { work: string; folder: string; data: string; context: string | undefined };
 
-/** An export that a run made; its summary.json, if it lies beside it, says what the run measured. */
+/** An export that a run made; a summary.json beside it says what the run measured. */
 async function givenExport(given: Given): Promise<InteropCase> {
   const folder = resolve(given.folder);
   const { config } = await readExportFolder(folder);

@@ -43,7 +43,7 @@ export function exportFiles(source: ExportSource): readonly ExportFile[] {
 }
 
 /** The weights under Hugging Face's names. A tied head is the embedding, so it is not written. */
-export function modelSafetensors(config: LlamaConfig, weights: Float32Array): Uint8Array {
+function modelSafetensors(config: LlamaConfig, weights: Float32Array): Uint8Array {
   const expected = parameterCount(config);
   assert(weights.length === expected, `expected ${expected} weights, found ${weights.length}`);
   const tensors = parameterPlaces(config).map(({ name, shape, offset, size }) => ({

@@ -1,4 +1,4 @@
-// The model card (README.md) of an export: what the model is, from what, how it was made, how to load it.
+// The model card (README.md) of an export: what the model is, how it was made, how to load it.
 // It states only what the run measured; it judges nothing.
 import { type LlamaConfig, parameterCount } from "../model/config.ts";
 
@@ -147,7 +147,7 @@ function grouped(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, " ");
 }
 
-/** Somebody else's words as plain text: one line, and no character that Markdown or HTML acts on. */
+/** Somebody else's words as plain text: one line, nothing that Markdown or HTML acts on. */
 function plain(words: string): string {
   return words.replace(/[\s\p{C}]+/gu, " ").replace(/[\\`*_[\]<>|#&!]/g, (char) => `\\${char}`);
 }

@@ -19,9 +19,9 @@ export class ExportError extends ManyhandsError {
 }
 
 /**
- * Writes the files into a new folder beside the target, makes them durable, and gives it the target's
- * name: a reader sees the old export or the new one. A crash between the two renames leaves the old
- * one as `.<name>.old`; the next export removes it.
+ * Writes the files into a new folder beside the target, makes them durable, and gives it the
+ * target's name: a reader sees the old export or the new one. A crash between the two renames
+ * leaves the old one as `.<name>.old`; the next export removes it.
  *
  * @throws InputError  if the target holds anything that is no export
  * @throws ExportError if the disk refuses

@@ -1,5 +1,5 @@
-// Finds a key that an object in a JSON text has twice. JSON.parse keeps the last one silently, so two
-// readers could see two different files. Not a parser: the text must have passed JSON.parse.
+// Finds a key that an object in a JSON text has twice. JSON.parse keeps the last one silently, so
+// two readers could see two different files. Not a parser: the text must have passed JSON.parse.
 
 const [QUOTE, BACKSLASH, COLON, OPEN, CLOSE] = [0x22, 0x5c, 0x3a, 0x7b, 0x7d];
 const SPACES: readonly number[] = [0x20, 0x09, 0x0a, 0x0d];

@@ -1,5 +1,5 @@
-// The safetensors format: 8 bytes of header length, a JSON header, the tensors' bytes. Float32 only.
-// It deliberately knows no model: any names and shapes. Spec: docs/spec/01-checkpoint.md, §1.
+// The safetensors format: 8 bytes of length, a JSON header, the tensors' bytes. Float32 only.
+// It deliberately knows no model: any names and shapes. Spec: docs/spec/01-checkpoint.md §1.2.
 import { assert } from "@manyhands/base/assert";
 import { compareText, concatBytes, utf8 } from "@manyhands/base/bytes";
 import { describe } from "@manyhands/base/decode";
@@ -10,7 +10,7 @@ import { WEIGHT_BYTES, weightsFromBytes, weightsToBytes } from "./weights-bytes.
 /** A header may have so many bytes (the format's own limit). */
 export const HEADER_BYTES_MAX = 100_000_000;
 /** Tensors' bytes start at a multiple of this. */
-export const ALIGNMENT_BYTES = 8;
+const ALIGNMENT_BYTES = 8;
 
 const LENGTH_BYTES = 8;
 const METADATA = "__metadata__";
@@ -28,7 +28,7 @@ export type Safetensors = {
   readonly tensors: readonly TensorData[];
 };
 
-/** Which rule of docs/spec/01-checkpoint.md §1 was broken. */
+/** Which rule of docs/spec/01-checkpoint.md §1.2 was broken. */
 export const SAFETENSORS_CODES = [
   "safetensors/truncated",
   "safetensors/header-length",
@@ -103,7 +103,7 @@ function elementCount(shape: readonly number[]): number {
 }
 
 /**
- * Reads a file that anybody may have written. Memory stays within a small multiple of the file's own
+ * Reads a file that anybody may have written. Memory stays within a small multiple of the file's
  * size: nothing is allocated from a number that the file claims before that number is checked.
  */
 export function readSafetensors(bytes: Uint8Array): Result<Safetensors, SafetensorsProblem> {
@@ -203,11 +203,9 @@ function readEntry(name: string, value: unknown): Result<Entry, SafetensorsProbl
     return broken("safetensors/dtype", `${who}: only "F32" is read here, found ${found}`);
   }
   const shape = value["shape"];
-  if (!isSizes(shape) || !Number.isSafeInteger(elementCount(shape) * WEIGHT_BYTES)) {
-    return broken(
-      "safetensors/shape",
-      `${who}: a shape is a list of sizes ≥ 0 with a safe product`,
-    );
+  if (!isSizes(shape) || !hasSafeProduct(shape)) {
+    const rule = "a shape is a list of sizes ≥ 0 whose product is below 2⁵¹";
+    return broken("safetensors/shape", `${who}: ${rule}`);
   }
   const offsets = value["data_offsets"];
   if (!isSizes(offsets) || offsets.length !== 2) {
@@ -222,12 +220,22 @@ function readEntry(name: string, value: unknown): Result<Entry, SafetensorsProbl
   return ok({ name, shape, begin, end });
 }
 
-/** Also rejects −0 and every fraction; a product that passes 2⁵³ on the way is caught by the caller. */
+/** Integers ≥ 0; −0 is refused, because other readers refuse the minus. */
 function isSizes(value: unknown): value is readonly number[] {
   return (
     Array.isArray(value) &&
     value.every((each) => Number.isSafeInteger(each) && each >= 0 && !Object.is(each, -0))
   );
+}
+
+/** Every product on the way counts too: (2⁵², 2⁵², 0) is no shape, although it is empty. */
+function hasSafeProduct(shape: readonly number[]): boolean {
+  let bytes = WEIGHT_BYTES;
+  for (const extent of shape) {
+    bytes *= extent;
+    if (!Number.isSafeInteger(bytes)) return false;
+  }
+  return true;
 }
 
 /** Sorted entries must tile 0 … dataBytes: no hole, no overlap, nothing beyond. */

@@ -7,7 +7,7 @@ export const WEIGHT_BYTES = 4;
 
 const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-/** The weights' bytes: a view of the same memory where the machine is little-endian, else a copy. */
+/** The weights' bytes: a view of their memory where the machine is little-endian, else a copy. */
 export function weightsToBytes(weights: Float32Array): Uint8Array {
   const bytes = new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength);
   return LITTLE_ENDIAN ? bytes : swapped(bytes);

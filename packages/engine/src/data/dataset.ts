@@ -10,8 +10,8 @@ export type TokenSplit = { readonly train: Uint8Array; readonly validation: Uint
 const BPS = 10_000;
 
 /**
- * The last share is for validation: training has the first ⌊total · (10000 − validationBps) / 10000⌋
- * tokens.
+ * The last share is for validation: training has the first
+ * ⌊total · (10000 − validationBps) / 10000⌋ tokens.
  *
  * @param files         the files' bytes in the run's order; a file's end is no boundary
  * @param validationBps the held-out share in basis points, 1 … 9999

@@ -21,8 +21,8 @@ type Found = { readonly name: string; readonly path: string };
 
 /**
  * Reads what is named: files in the order given, a folder's files sorted by name, at every depth.
- * Names that start with a dot and empty files inside a folder are left out. A file's name is its path
- * from `folder`, with "/", so that the run does not tell where the owner keeps it.
+ * Names that start with a dot and empty files inside a folder are left out. A file's name is its
+ * path from `folder`, with "/", so that the run does not tell where the owner keeps it.
  *
  * @param paths  files or folders, relative to `folder` or absolute
  * @param folder where the run file lies

@@ -1,6 +1,6 @@
 // Which tokens a sample index stands for: a pure function of (seed, index), so that every peer and
 // every auditor recomputes any batch. It deliberately has no position of its own.
-// Spec: docs/spec/01-checkpoint.md, "Samples".
+// Spec: docs/spec/01-checkpoint.md §1.4.
 import { assert } from "@manyhands/base/assert";
 import { InputError } from "@manyhands/base/errors";
 import { epochWord, Permutation } from "./permutation.ts";
@@ -15,8 +15,8 @@ export type SamplerOptions = {
 };
 
 /**
- * An epoch is a shuffled pass over windows that start at phase + k·T: each predicts T tokens, and no
- * token is predicted twice. The phase is drawn anew for each epoch, so that the cuts move.
+ * An epoch is a shuffled pass over windows that start at phase + k·T: each predicts T tokens, and
+ * no token is predicted twice. The phase is drawn anew for each epoch, so that the cuts move.
  *
  *     windowsPerEpoch W = max(1, ⌊N / T⌋ − 1)      N training tokens
  *     phase            ∈ 0 … min(T, N − W·T) − 1

@@ -37,8 +37,8 @@ export class ValidationWindows {
 }
 
 /**
- * ⌊i · total / wanted⌋ for i = 0 … wanted − 1: an evenly spread, ascending choice without repeats; all
- * of them if `wanted` is `total` or more.
+ * ⌊i · total / wanted⌋ for i = 0 … wanted − 1: an evenly spread, ascending choice without repeats;
+ * all of them if `wanted` is `total` or more.
  */
 export function spreadIndices(total: number, wanted: number): number[] {
   const count = Math.min(total, wanted);

@@ -37,7 +37,7 @@ export function tokenizerJson(): string {
   });
 }
 
-/** `tokenizer_config.json`: says which class reads tokenizer.json, and that text is left as it is. */
+/** `tokenizer_config.json`: which class reads tokenizer.json, and that text is left as it is. */
 export function tokenizerConfigJson(contextLength: number): string {
   return json({
     tokenizer_class: "PreTrainedTokenizerFast",
