@@ -3,7 +3,6 @@
 import { readFileSync } from "node:fs";
 import { InputError } from "@manyhands/base/errors";
 import type { VerifyReport } from "@manyhands/coordinator/verify";
-import { verifyRun } from "@manyhands/coordinator/verify";
 import { readSafetensors } from "@manyhands/engine/checkpoint/safetensors";
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK } from "../exit-codes.ts";
@@ -42,6 +41,7 @@ export function addVerify(program: Command, io: Io, setExitCode: SetExitCode): v
 
 async function verifyWithProgress(folder: string, io: Io): Promise<VerifyReport> {
   const screen = io.stderr.isTTY ? new LiveScreen(io.stderr) : null;
+  const { verifyRun } = await import("@manyhands/coordinator/verify");
   const report = await verifyRun(folder, {
     onProgress: ({ done, total, doing }) => {
       const bar = progressBar(total > 0 ? done / total : 0, BAR_CELLS);
