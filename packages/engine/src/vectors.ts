@@ -1,5 +1,6 @@
-// Reads the vectors in vectors/engine, for tests only: PyTorch's results in float64, rounded to float32.
-// It deliberately trusts them: they are our own files.
+// tidy-ignore dead-file: it reads the vectors for tests.
+// Reads the vectors in vectors/engine, for tests only: PyTorch's results in float64, rounded to
+// float32. It deliberately trusts them: they are our own files.
 import { readFileSync } from "node:fs";
 import type { DType, Shape, TensorData } from "./ir/tensor.ts";
 

@@ -1,5 +1,6 @@
 // One rule per operation: from the gradient of its output to the gradients of its inputs, as IR.
 // Rules build nodes; they compute nothing.
+import { defined } from "@manyhands/base/assert";
 import * as ir from "../ir/ops.ts";
 import { type Op, type OpKind, type Shape, sameShape, sizeOf, type Tensor } from "../ir/tensor.ts";
 
@@ -9,13 +10,11 @@ type Rule<K extends OpKind> = (op: OpOf<K>, y: Tensor, dy: Tensor) => Gradients;
 type Rules = { readonly [K in OpKind]: Rule<K> };
 
 function arg(y: Tensor, index: number): Tensor {
-  const found = y.inputs[index];
-  if (found === undefined) throw new RangeError(`${y.op.kind} has no input ${index}`);
-  return found;
+  return defined(y.inputs[index], `${y.op.kind} has an input ${index}`);
 }
 
 /** dy summed over the axes that broadcasting stretched, so that it has the operand's shape. */
-export function sumTo(dy: Tensor, shape: Shape): Tensor {
+function sumTo(dy: Tensor, shape: Shape): Tensor {
   if (sameShape(dy.shape, shape)) return dy;
   const lead = dy.shape.length - shape.length;
   const axes = dy.shape.flatMap((dim, axis) =>

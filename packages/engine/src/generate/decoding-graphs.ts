@@ -1,5 +1,6 @@
-// The two graphs of generation: prefill reads a whole window, a step reads one token beside cached keys.
-// They deliberately have static shapes: a window is padded at its end, an empty place of the cache is masked.
+// The two graphs of generation: prefill reads a whole window, a step reads one token beside cached
+// keys. They deliberately have static shapes: a window is padded at its end, an empty place of the
+// cache is masked.
 import * as ir from "../ir/ops.ts";
 import { type Graph, graphOf, type Tensor } from "../ir/tensor.ts";
 import { headSize, type LlamaConfig } from "../model/config.ts";
@@ -15,7 +16,10 @@ function namedKeyValues(layers: readonly KeyValue[]): Record<string, Tensor> {
   );
 }
 
-/** ids [1, S] → logits [S, V], and "key l", "value l" [1, KV, S, D]. What follows a place cannot change it. */
+/**
+ * ids [1, S] → logits [S, V], and "key l", "value l" [1, KV, S, D]. What follows a place cannot
+ * change it.
+ */
 export function prefillGraph(config: LlamaConfig): Graph {
   const size = config.maxPositionEmbeddings;
   const layers: KeyValue[] = [];
@@ -31,7 +35,8 @@ export function prefillGraph(config: LlamaConfig): Graph {
 
 /**
  * ids [1, 1], cos and sin [1, D/2], mask [1, S + 1], "cached key l", "cached value l" [1, KV, S, D]
- * → logits [1, V], and the token's own "key l", "value l" [1, KV, 1, D]. Its own place is the mask's last.
+ * → logits [1, V], and the token's own "key l", "value l" [1, KV, 1, D]. Its own place is the
+ * mask's last.
  */
 export function stepGraph(config: LlamaConfig): Graph {
   const size = config.maxPositionEmbeddings;

@@ -30,7 +30,7 @@ export type GenerateOptions = SamplingOptions & {
 type Executables = { readonly prefill: Executable; readonly step: Executable };
 type Arrays = Record<string, Float32Array>;
 
-export class Generator {
+class Generator {
   readonly #model: LlamaConfig;
   readonly #executables: Executables;
 
@@ -98,8 +98,8 @@ export class Decoding {
   }
 
   /**
-   * Adds one token. A full window is first shortened to its newer half and read again, so that a long text
-   * costs one prefill per half window.
+   * Adds one token. A full window is first shortened to its newer half and read again, so that a
+   * long text costs one prefill per half window.
    *
    * @returns the logits of the token after it
    */

@@ -15,8 +15,8 @@ export type SamplingOptions = {
 type Candidate = { readonly id: number; readonly probability: number };
 
 /**
- * The tokens that may be drawn, most likely first, with probabilities that add up to 1. Equal logits keep
- * the order of their ids.
+ * The tokens that may be drawn, most likely first, with probabilities that add up to 1. Equal
+ * logits keep the order of their ids.
  */
 export function candidates(logits: Float32Array, options: SamplingOptions): readonly Candidate[] {
   const { temperature = 1, topK = logits.length, topP = 1 } = options;

@@ -269,7 +269,9 @@ export function rope(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
   return node({ kind: "rope" }, [x, cos, sin], x.shape);
 }
 
-/** x · gain / √(mean(x²) + eps) over the last axis: x [..., C], gain [C]. Its gradient: layers.ts. */
+/**
+ * x · gain / √(mean(x²) + eps) over the last axis: x [..., C], gain [C]. Its gradient: layers.ts.
+ */
 export function rmsNormalize(x: Tensor, gain: Tensor, eps: number): Tensor {
   if (!sameShape(gain.shape, x.shape.slice(-1))) {
     throw new ShapeError("rmsNormalize", "x [..., C] and gain [C]", [x.shape, gain.shape]);
@@ -283,8 +285,8 @@ export function rmsInverse(x: Tensor, eps: number): Tensor {
 }
 
 /**
- * The first argument, whose gradient goes by the given rule to the other arguments, and not through the
- * nodes that computed it.
+ * The first argument, whose gradient goes by the given rule to the other arguments, and not through
+ * the nodes that computed it.
  */
 export function withGradient(y: Tensor, args: readonly Tensor[], gradient: CustomGradient): Tensor {
   return node({ kind: "custom", gradient }, [y, ...args], y.shape);

@@ -1,5 +1,5 @@
-// The tensor IR: immutable nodes with static shapes. A graph is the set of nodes that its outputs reach.
-// It deliberately knows no runtime, no file format and no device.
+// The tensor IR: immutable nodes with static shapes. A graph is the set of nodes that its outputs
+// reach. It deliberately knows no runtime, no file format and no device.
 import { ManyhandsError } from "@manyhands/base/errors";
 
 export type DType = "f32" | "i32" | "bool";
@@ -108,15 +108,6 @@ export function broadcastShapes(operation: string, a: Shape, b: Shape): Shape {
     }
     return dimA === 1 ? dimB : dimA;
   });
-}
-
-/** Row-major strides, in elements. */
-export function stridesOf(shape: Shape): readonly number[] {
-  const strides = new Array<number>(shape.length).fill(1);
-  for (let axis = shape.length - 2; axis >= 0; axis--) {
-    strides[axis] = (strides[axis + 1] ?? 1) * (shape[axis + 1] ?? 1);
-  }
-  return strides;
 }
 
 /** Every node that the outputs reach, inputs before users. */

@@ -56,9 +56,9 @@ export function headSize(config: LlamaConfig): number {
 }
 
 /**
- * Every parameter, in the fixed order in which they lie in the flat weights: Hugging Face's names, matrices
- * as [out, in]. Matrices that read the same input are neighbours (q, k, v; gate, up), so that the engine
- * can multiply them as one.
+ * Every parameter, in the fixed order in which they lie in the flat weights: Hugging Face's names,
+ * matrices as [out, in]. Matrices that read the same input are neighbours (q, k, v; gate, up), so
+ * that the engine can multiply them as one.
  *
  * @throws InputError if the config is not a model
  */

@@ -28,7 +28,8 @@ export function causalMask(time: number): Tensor {
 }
 
 /**
- * softmax(q kᵀ / √D + mask) v. The gradient uses Σ dp·p = Σ do·o, which is D wide instead of T wide.
+ * softmax(q kᵀ / √D + mask) v. The gradient uses Σ dp·p = Σ do·o, which is D wide instead of T
+ * wide.
  *
  * @param q    [B, G, Tq, D], and mask broadcasts to [B, G, Tq, Tk]
  * @param k    [B, G, Tk, D], and v alike
@@ -49,7 +50,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefi
 }
 
 /**
- * Cross-entropy of each row, in nats: log Σ e^z − z[target]. Its gradient is softmax(z) − onehot(target).
+ * Cross-entropy of each row, in nats: log Σ e^z − z[target]. Its gradient is softmax(z) −
+ * onehot(target).
  *
  * @param logits  [N, V]
  * @param targets [N], i32

@@ -1,5 +1,5 @@
-// The Llama decoder as IR: embedding, L blocks of attention and SwiGLU with RMSNorm before each, norm, head.
-// It deliberately has no biases, no dropout and no state.
+// The Llama decoder as IR: embedding, L blocks of attention and SwiGLU with RMSNorm before each,
+// norm, head. It deliberately has no biases, no dropout and no state.
 import { defined } from "@manyhands/base/assert";
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
@@ -78,7 +78,9 @@ export type DecoderParts = {
   readonly config: LlamaConfig;
   readonly weights: Weights;
   readonly positions: Positions;
-  /** Turns a layer's new keys and values into all that its queries look at. Default: the new ones. */
+  /**
+   * Turns a layer's new keys and values into all that its queries look at. Default: the new ones.
+   */
   readonly cache?: (layer: number, fresh: KeyValue) => KeyValue;
 };
 

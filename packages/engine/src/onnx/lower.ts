@@ -1,5 +1,6 @@
-// Lowering: from an IR graph to the bytes of an ONNX model. It deliberately optimises nothing by itself,
-// beyond emitting equal nodes once and choosing ONNX Runtime's fused operators where they exist.
+// Lowering: from an IR graph to the bytes of an ONNX model. It deliberately optimises nothing by
+// itself, beyond emitting equal nodes once and choosing ONNX Runtime's fused operators where they
+// exist.
 import { assert, defined } from "@manyhands/base/assert";
 import {
   type Graph,
@@ -16,7 +17,10 @@ export type LowerOptions = {
   readonly fusedMatmul?: boolean;
 };
 
-/** A table of this many rows or fewer gets its gradient as a matrix product, the others by scattering. */
+/**
+ * A table of this many rows or fewer gets its gradient as a matrix product, the others by
+ * scattering.
+ */
 const ONE_HOT_ROWS_MAX = 1024;
 
 type OpOf<K extends OpKind> = Op & { readonly kind: K };
@@ -40,7 +44,8 @@ export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Arra
   const names = new Map<Tensor, string>();
   for (const node of topologicalOrder(graph.outputs.values())) {
     const inputs = node.inputs.map((x) => defined(names.get(x), "inputs come before users"));
-    // The table's type ties every lowering to its own op; only the lookup by a union key loses that tie.
+    // The table's type ties every lowering to its own op; only the lookup by a union key loses that
+    // tie.
     const lowering = LOWERINGS[node.op.kind] as Lowering<OpKind>;
     names.set(node, lowering(node.op, node, inputs, context));
   }
@@ -122,7 +127,8 @@ const lowerRope: Lowering<"rope"> = (_op, _node, inputs, { model }) => {
 
 const lowerRmsNormalize: Lowering<"rmsNormalize"> = (op, _node, inputs, { model, inverses }) => {
   const attributes = { axis: -1, epsilon: { float: op.eps } };
-  const outputs = model.emitMany(2, "SimplifiedLayerNormalization", inputs, attributes);
+  const type = "SimplifiedLayerNormalization";
+  const outputs = model.emitMany({ type, inputs, attributes, domain: "" }, 2);
   inverses.set(`${at(inputs, 0)}/${op.eps}`, at(outputs, 1));
   return at(outputs, 0);
 };

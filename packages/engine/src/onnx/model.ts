@@ -6,6 +6,14 @@ import { Message } from "./protobuf.ts";
 export type Attribute = number | readonly number[] | { readonly float: number } | string;
 export type Attributes = Readonly<Record<string, Attribute>>;
 
+export type OnnxNode = {
+  readonly type: string;
+  readonly inputs: readonly string[];
+  readonly attributes: Attributes;
+  /** "" for ONNX's own operators. */
+  readonly domain: string;
+};
+
 const IR_VERSION = 9;
 const OPSET = 20;
 const ELEMENT_TYPE = { f32: 1, i32: 6, i64: 7, bool: 9 } as const;
@@ -21,7 +29,9 @@ export function elementType(dtype: DType): number {
   return ELEMENT_TYPE[dtype];
 }
 
-/** Emits each distinct operation once: an equal operation on equal values gives the same names back. */
+/**
+ * Emits each distinct operation once: an equal operation on equal values gives the same names back.
+ */
 export class OnnxModel {
   readonly #graph = new Message();
   readonly #emitted = new Map<string, readonly string[]>();
@@ -39,7 +49,8 @@ export class OnnxModel {
 
   /** Gives a value an output's name. */
   output(name: string, value: string, shape: Shape, dtype: DType): void {
-    this.#graph.message(1, nodeMessage("Identity", "", [value], [name], {}));
+    const identity = { type: "Identity", inputs: [value], attributes: {}, domain: "" };
+    this.#graph.message(1, nodeMessage(identity, [name]));
     this.#graph.message(12, valueInfo(name, shape, dtype));
   }
 
@@ -75,21 +86,17 @@ export class OnnxModel {
 
   /** One node; returns the name of its first output. */
   emit(type: string, inputs: readonly string[], attributes: Attributes = {}, domain = ""): string {
-    return this.emitMany(1, type, inputs, attributes, domain)[0] as string;
+    return this.emitMany({ type, inputs, attributes, domain }, 1)[0] as string;
   }
 
-  emitMany(
-    outputCount: number,
-    type: string,
-    inputs: readonly string[],
-    attributes: Attributes,
-    domain = "",
-  ): readonly string[] {
+  /** One node; returns the names of its outputs. */
+  emitMany(node: OnnxNode, outputCount: number): readonly string[] {
+    const { type, inputs, attributes, domain } = node;
     const key = `${domain}.${type}(${inputs.join()})${JSON.stringify(attributes)}`;
     const known = this.#emitted.get(key);
     if (known !== undefined) return known;
     const outputs = Array.from({ length: outputCount }, () => this.#fresh());
-    this.#graph.message(1, nodeMessage(type, domain, inputs, outputs, attributes));
+    this.#graph.message(1, nodeMessage(node, outputs));
     this.#emitted.set(key, outputs);
     return outputs;
   }
@@ -117,13 +124,8 @@ function tensorMessage(name: string, shape: Shape, type: number, bytes: Uint8Arr
   return new Message().ints(1, shape).int(2, type).text(8, name).bytes(9, bytes);
 }
 
-function nodeMessage(
-  type: string,
-  domain: string,
-  inputs: readonly string[],
-  outputs: readonly string[],
-  attributes: Attributes,
-): Message {
+function nodeMessage(node: OnnxNode, outputs: readonly string[]): Message {
+  const { type, inputs, attributes, domain } = node;
   const message = new Message();
   for (const input of inputs) message.text(1, input);
   for (const output of outputs) message.text(2, output);

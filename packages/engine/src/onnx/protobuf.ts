@@ -1,4 +1,5 @@
-// The part of protobuf's wire format that an ONNX file needs: writing only. It deliberately reads nothing.
+// The part of protobuf's wire format that an ONNX file needs: writing only. It deliberately reads
+// nothing.
 // @source protobuf.dev, "Encoding": varint (0), 64-bit (1), length-delimited (2), 32-bit (5)
 
 const VARINT = 0;

@@ -7,7 +7,7 @@ import { lowerToOnnx } from "../onnx/lower.ts";
 import type { CompileOptions, Executable, Feeds, Runtime } from "./runtime.ts";
 
 /** ONNX Runtime could not build or run a graph. */
-export class RuntimeError extends ManyhandsError {
+class RuntimeError extends ManyhandsError {
   override readonly name = "RuntimeError";
 }
 
@@ -78,8 +78,9 @@ export const ortNode: Runtime = {
         executionMode: "sequential",
         // Memory patterns cost a third of the peak memory and gain nothing measurable here.
         enableMemPattern: false,
-        // Not session.set_denormal_as_zero, which makes masked softmax three times as fast: it would flush
-        // denormals in JavaScript's own arithmetic on this thread too, for good, and so change shared bits.
+        // Not session.set_denormal_as_zero, which makes masked softmax three times as fast: it
+        // would flush denormals in JavaScript's own arithmetic on this thread too, for good, and so
+        // change shared bits.
         logSeverityLevel: 4,
       });
       return new OrtExecutable(session, graph);

@@ -1,5 +1,6 @@
-// The reference: every operation as the plainest loop that is correct. It judges the fast runtime in tests.
-// It is deliberately slow and clever nowhere.
+// tidy-ignore dead-file: it is the judge of the fast runtime, in tests only.
+// The reference: every operation as the plainest loop that is correct. It judges the fast runtime
+// in tests. It is deliberately slow and clever nowhere.
 import { defined } from "@manyhands/base/assert";
 import {
   type Graph,
@@ -234,7 +235,8 @@ function evaluate(graph: Graph, feeds: Feeds): Record<string, Float32Array> {
   const values = new Map<Tensor, Value>();
   for (const node of topologicalOrder(graph.outputs.values())) {
     const inputs = node.inputs.map((x) => defined(values.get(x), "inputs come before users"));
-    // The table's type ties every rule to its own op; only the lookup by a union key loses that tie.
+    // The table's type ties every rule to its own op; only the lookup by a union key loses that
+    // tie.
     const rule = RULES[node.op.kind] as Rule<OpKind>;
     const fed = node.op.kind === "input" ? feeds[inputName(node)] : undefined;
     values.set(node, { data: fed ?? rule(node.op, node, inputs), shape: node.shape });

@@ -18,8 +18,8 @@ export type AdamwScales = {
 };
 
 /**
- * m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; θ ← θ (1 − lr·wd) − lr · m̂ / (√v̂ + ε), in place, with
- * m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
+ * m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; θ ← θ (1 − lr·wd) − lr · m̂ / (√v̂ + ε), in place,
+ * with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
  *
  * @source Loshchilov and Hutter 2019, "Decoupled weight decay regularization"; as torch.optim.AdamW
  */

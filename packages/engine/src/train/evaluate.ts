@@ -53,7 +53,8 @@ export class Evaluator {
   }
 
   /**
-   * Windows of T inputs at 0, T, 2T …, the last one shorter; sums in float64, in the windows' order.
+   * Windows of T inputs at 0, T, 2T …, the last one shorter; sums in float64, in the windows'
+   * order.
    *
    * @param weights flat, in the order of parameterSpecs
    * @param tokens  the text; every token but the first is predicted once

@@ -61,7 +61,8 @@ export class Muon {
   }
 
   /**
-   * m ← m + (1 − μ)(g − m); u = g + μ (m − g); θ ← θ (1 − lr·wd) − lr · √max(1, rows/columns) · orth(u).
+   * m ← m + (1 − μ)(g − m); u = g + μ (m − g); θ ← θ (1 − lr·wd) − lr · √max(1, rows/columns) ·
+   * orth(u).
    *
    * @source Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"
    */

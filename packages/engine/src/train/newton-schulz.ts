@@ -12,13 +12,17 @@ export type NewtonSchulz = {
   readonly margin: number;
 };
 
-/** @source Jordan et al. 2024, "Muon": five equal iterations that bring singular values to 0.7 … 1.2 */
+/**
+ * @source Jordan et al. 2024, "Muon": five equal iterations that bring singular values to 0.7 … 1.2
+ */
 export const MUON_QUINTIC: NewtonSchulz = {
   iterations: new Array<Quintic>(5).fill([3.4445, -4.775, 2.0315]),
   margin: 1,
 };
 
-/** @source Amsel et al. 2025, "The Polar Express": iterations that are optimal one after the other */
+/**
+ * @source Amsel et al. 2025, "The Polar Express": iterations that are optimal one after the other
+ */
 export const POLAR_EXPRESS: NewtonSchulz = {
   iterations: [
     [8.1566, -22.4833, 15.8788],
@@ -49,7 +53,8 @@ export function orthogonalized(x: Tensor, method: NewtonSchulz): Tensor {
 }
 
 /**
- * a I + b A + c A² = c S² + (a − b²/4c) I with S = A + (b/2c) I: one product and two passes over memory.
+ * a I + b A + c A² = c S² + (a − b²/4c) I with S = A + (b/2c) I: one product and two passes over
+ * memory.
  */
 function polynomial(gram: Tensor, [a, b, c]: Quintic): Tensor {
   const size = gram.shape.at(-1) ?? 1;
@@ -75,7 +80,8 @@ function squareIterations(unit: Tensor, method: NewtonSchulz): Tensor {
 
 /**
  * The same polynomials on the small side: every iterate is Q X₀, where Q and the Gram matrix G are
- * polynomials of the first G, so they commute: G ← P G P, Q ← P Q. The long side is multiplied twice in all.
+ * polynomials of the first G, so they commute: G ← P G P, Q ← P Q. The long side is multiplied
+ * twice in all.
  */
 function gramIterations(unit: Tensor, method: NewtonSchulz, wide: boolean): Tensor {
   let gram = ir.matmul(unit, unit, { transposeA: !wide, transposeB: wide });

@@ -26,7 +26,7 @@ export type StepOptions = {
 type AdamwPlace = ParameterPlace & { readonly momentOffset: number };
 
 /** Whether Muon would update this parameter: the matrices of the blocks. */
-export function isMuonParameter(place: ParameterPlace): boolean {
+function isMuonParameter(place: ParameterPlace): boolean {
   return place.shape.length === 2 && place.name.startsWith("model.layers.");
 }
 

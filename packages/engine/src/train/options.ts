@@ -1,5 +1,5 @@
-// What a training run may choose about its optimiser. Defaults are the recipe of the small demo model.
-// Schedules are deliberately not here: a step is told its learning-rate scale.
+// What a training run may choose about its optimiser. Defaults are the recipe of the small demo
+// model. Schedules are deliberately not here: a step is told its learning-rate scale.
 
 export type AdamwOptions = {
   readonly learningRate: number;
@@ -31,7 +31,7 @@ export type OptimizerOptions = {
 
 export const MUON_RECIPE: OptimizerOptions = {
   gradientNormMax: 1,
-  adamw: { learningRate: 0.006, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0 },
+  adamw: { learningRate: 0.015, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0 },
   muon: {
     learningRate: 0.02,
     momentum: 0.95,

@@ -45,8 +45,10 @@ export class DivergedError extends ManyhandsError {
   override readonly name = "DivergedError";
 }
 
-/** The graph of loss and gradients ("d <weight input>") for inputs "ids" and "targets", both [B, T]. */
-export function gradientGraph(model: LlamaConfig, batch: BatchShape): Graph {
+/**
+ * The graph of loss and gradients ("d <weight input>") for inputs "ids" and "targets", both [B, T].
+ */
+function gradientGraph(model: LlamaConfig, batch: BatchShape): Graph {
   const weights = weightTensors(model);
   const shape = [batch.sequences, batch.contextLength];
   const ids = ir.input("ids", shape, "i32");
