@@ -97,8 +97,13 @@ export class SqliteLog implements Log {
   /** Leaves one plain file behind: no WAL, no index beside it. */
   close(): void {
     if (!this.#database.isOpen) return;
-    this.#database.exec("PRAGMA journal_mode = DELETE");
-    this.#database.close();
+    try {
+      this.#database.exec("PRAGMA journal_mode = DELETE");
+    } catch (error) {
+      throw new DiskError("closing log.sqlite", error);
+    } finally {
+      this.#database.close();
+    }
   }
 
   #transaction(doing: string, work: () => void): void {
