@@ -131,6 +131,9 @@ def operations():
     case("rmsInverse", lambda a: rms(a, 1e-5), [x], eps=1e-5)
     case("silu", torch.nn.functional.silu, [rand(3, 5, low=-6, high=6)])
     case("attention", attention, [rand(2, 2, 5, 4), rand(2, 2, 5, 4), rand(2, 2, 5, 4)])
+    # Long enough to be cut in blocks, with two heads to a key.
+    grouped = lambda q, k, v: attention(q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1))
+    case("attention", grouped, [rand(1, 4, 64, 2), rand(1, 2, 64, 2), rand(1, 2, 64, 2)])
     targets = torch.tensor([0, 6, 3], dtype=torch.int32)
     entropy = lambda z, t: torch.nn.functional.cross_entropy(z, t.long(), reduction="none")[:, None]
     case("crossEntropy", entropy, [rand(3, 7, low=-4, high=4), targets])

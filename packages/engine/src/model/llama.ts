@@ -4,7 +4,7 @@ import { defined } from "@manyhands/base/assert";
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
 import { headSize, type LlamaConfig, parameterPlaces } from "./config.ts";
-import { attention, causalMask, crossEntropy, linear, ropeTables, silu } from "./layers.ts";
+import { attention, causalAttention, crossEntropy, linear, ropeTables, silu } from "./layers.ts";
 
 /** A graph input that covers one parameter, or neighbours that are multiplied as one matrix. */
 export type WeightInput = {
@@ -58,7 +58,7 @@ function weight(weights: Weights, name: string): Tensor {
   return defined(weights.get(`${name}.weight`), `there is a weight ${name}`);
 }
 
-/** Where in time a decoder's input lies, and what it may look at. */
+/** Where in time a decoder's input lies, and what it may see: without a mask, what is before. */
 export type Positions = { readonly cos: Tensor; readonly sin: Tensor; readonly mask?: Tensor };
 
 /** Positions 0 … T − 1, causal. */
@@ -68,7 +68,6 @@ export function fullPositions(config: LlamaConfig, time: number): Positions {
   return {
     cos: ir.constant(cos, [time, width / 2]),
     sin: ir.constant(sin, [time, width / 2]),
-    mask: causalMask(time),
   };
 }
 
@@ -128,15 +127,16 @@ function selfAttention(parts: DecoderParts, layer: number, qkv: Tensor): Tensor 
   };
   const { key, value } = parts.cache ? parts.cache(layer, fresh) : fresh;
   // Queries of the heads that share a key are rows of one matrix: the keys are never repeated.
-  const grouped = ir.reshape(q, [batch, keyValueHeads, group * time, width]);
-  const mask = positions.mask && groupMask(positions.mask, group);
-  const mixed = ir.reshape(attention(grouped, key, value, mask), [batch, heads, time, width]);
-  return ir.reshape(ir.transpose(mixed, [0, 2, 1, 3]), [batch * time, heads * width]);
-}
-
-/** The mask of one head, for a group of heads whose queries are stacked. */
-function groupMask(mask: Tensor, group: number): Tensor {
-  return group === 1 ? mask : ir.concat(new Array<Tensor>(group).fill(mask), 0);
+  const mixed = positions.mask
+    ? attention(
+        ir.reshape(q, [batch, keyValueHeads, group * time, width]),
+        key,
+        value,
+        positions.mask,
+      )
+    : causalAttention(ir.reshape(q, [batch, keyValueHeads, group, time, width]), key, value);
+  const byTime = ir.transpose(ir.reshape(mixed, [batch, heads, time, width]), [0, 2, 1, 3]);
+  return ir.reshape(byTime, [batch * time, heads * width]);
 }
 
 /** Mean cross-entropy of the next tokens, in nats: ids [B, T] and targets [B, T]. */

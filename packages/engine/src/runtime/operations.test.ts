@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { gradients } from "../autodiff/gradients.ts";
 import * as ir from "../ir/ops.ts";
 import { type DType, graphOf, type Tensor } from "../ir/tensor.ts";
-import { attention, causalMask, crossEntropy, silu } from "../model/layers.ts";
+import { causalAttention, crossEntropy, silu } from "../model/layers.ts";
 import { type PackedTensor, readVectors, relativeDistance, unpack } from "../vectors.ts";
 import { ortNode } from "./ort-node.ts";
 import { reference } from "./reference.ts";
@@ -87,7 +87,11 @@ const BUILDS: Readonly<Record<string, Build>> = {
   rmsNormalize: ([x, gain], { eps }) => ir.rmsNormalize(x as Tensor, gain as Tensor, eps),
   rmsInverse: first((x, { eps }) => ir.rmsInverse(x, eps)),
   silu: plain(silu),
-  attention: plain((q, k, v) => attention(q, k, v, causalMask(q.shape[2] ?? 1))),
+  attention: plain((q, k, v) => {
+    const [batch = 1, heads = 1, time = 1, width = 1] = q.shape;
+    const grouped = ir.reshape(q, [batch, k.shape[1] ?? 1, heads / (k.shape[1] ?? 1), time, width]);
+    return ir.reshape(causalAttention(grouped, k, v), q.shape);
+  }),
   crossEntropy: plain(crossEntropy),
 };
 
