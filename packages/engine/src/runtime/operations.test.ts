@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gradients } from "../autodiff/gradients.ts";
+import { RULES } from "../autodiff/rules.ts";
 import * as ir from "../ir/ops.ts";
 import { type DType, graphOf, type Tensor } from "../ir/tensor.ts";
 import { causalAttention, crossEntropy, silu } from "../model/layers.ts";
@@ -139,8 +140,12 @@ for (const [name, runtime] of Object.entries({ ortNode, reference })) {
 
 test("the vectors cover every operation that a graph can hold", () => {
   const covered = new Set(cases.map((entry) => entry.op));
+  // Inputs and constants are in every case; custom gradients are those of silu, attention,
+  // crossEntropy.
+  const implied = ["input", "constant", "custom"];
+  const kinds = Object.keys(RULES).filter((kind) => !implied.includes(kind));
   assert.deepEqual(
-    Object.keys(BUILDS).filter((op) => !covered.has(op)),
+    [...kinds, "silu", "attention", "crossEntropy"].filter((kind) => !covered.has(kind)),
     [],
   );
 });
