@@ -27,23 +27,20 @@ import type { BlobStore, BlobUpload, ByteRange } from "./blob-store.ts";
 const TEMPORARY = "tmp";
 const ROOT_BYTES = 32;
 
-export class DiskBlobs implements BlobStore {
-  readonly #folder: string;
-  #uploads = 0;
+/**
+ * The reading half: changes nothing in the folder, so that a run can be looked at while it goes.
+ */
+export class BlobFolder {
+  protected readonly folder: string;
 
-  /** Makes the folder if needed, and clears what unfinished writes left in it. */
   constructor(folder: string) {
-    this.#folder = folder;
-    guarded(`preparing ${folder}`, () => {
-      rmSync(join(folder, TEMPORARY), { recursive: true, force: true });
-      mkdirSync(join(folder, TEMPORARY), { recursive: true });
-    });
+    this.folder = folder;
   }
 
   /** Where a blob is, if it is here. */
   path(root: string): string {
     assert(isHex(root, ROOT_BYTES), `a blob's name is 32 bytes in hex, found ${root}`);
-    return join(this.#folder, root.slice(0, 2), root.slice(2));
+    return join(this.folder, root.slice(0, 2), root.slice(2));
   }
 
   size(root: string): number | null {
@@ -58,6 +55,30 @@ export class DiskBlobs implements BlobStore {
       throw new DamagedBlobError(root, "its bytes have another hash");
     }
     return bytes;
+  }
+
+  roots(): readonly string[] {
+    return guarded(`listing ${this.folder}`, () =>
+      readdirSync(this.folder)
+        .filter((prefix) => isHex(prefix, 1))
+        .flatMap((prefix) =>
+          readdirSync(join(this.folder, prefix)).map((rest) => `${prefix}${rest}`),
+        )
+        .filter((root) => isHex(root, ROOT_BYTES)),
+    );
+  }
+}
+
+export class DiskBlobs extends BlobFolder implements BlobStore {
+  #uploads = 0;
+
+  /** Makes the folder if needed, and clears what unfinished writes left in it. */
+  constructor(folder: string) {
+    super(folder);
+    guarded(`preparing ${folder}`, () => {
+      rmSync(join(folder, TEMPORARY), { recursive: true, force: true });
+      mkdirSync(join(folder, TEMPORARY), { recursive: true });
+    });
   }
 
   write(bytes: Bytes): string {
@@ -86,17 +107,6 @@ export class DiskBlobs implements BlobStore {
     guarded(`removing blob ${root}`, () => rmSync(this.path(root), { force: true }));
   }
 
-  roots(): readonly string[] {
-    return guarded(`listing ${this.#folder}`, () =>
-      readdirSync(this.#folder)
-        .filter((prefix) => isHex(prefix, 1))
-        .flatMap((prefix) =>
-          readdirSync(join(this.#folder, prefix)).map((rest) => `${prefix}${rest}`),
-        )
-        .filter((root) => isHex(root, ROOT_BYTES)),
-    );
-  }
-
   async upload(): Promise<BlobUpload> {
     const temporary = this.#temporaryPath();
     const handle = await guardedAsync("opening a file for an upload", () => open(temporary, "wx"));
@@ -110,13 +120,13 @@ export class DiskBlobs implements BlobStore {
 
   #temporaryPath(): string {
     this.#uploads += 1;
-    return join(this.#folder, TEMPORARY, `${process.pid}-${this.#uploads}`);
+    return join(this.folder, TEMPORARY, `${process.pid}-${this.#uploads}`);
   }
 
   /** Gives a finished file its name; the name is durable on return. */
   #keep(temporary: string, root: string): void {
     const path = this.path(root);
-    if (mkdirSync(dirname(path), { recursive: true }) !== undefined) syncFolder(this.#folder);
+    if (mkdirSync(dirname(path), { recursive: true }) !== undefined) syncFolder(this.folder);
     renameSync(temporary, path);
     syncFolder(dirname(path));
   }
@@ -148,9 +158,14 @@ class DiskUpload implements BlobUpload {
       return err(reject("blob/hash", `expected ${expectedRoot}, but the bytes are ${found}`));
     }
     await guardedAsync(`keeping blob ${found}`, async () => {
-      await this.#parts.handle.sync();
-      await this.#parts.handle.close();
-      this.#parts.keep(found);
+      try {
+        await this.#parts.handle.sync();
+        await this.#parts.handle.close();
+        this.#parts.keep(found);
+      } catch (error) {
+        await this.abort();
+        throw error;
+      }
     });
     return ok({ byteLength: this.#hasher.byteLength });
   }

@@ -57,7 +57,7 @@ export class SharedWeights {
   static restore(
     run: FrozenRun,
     checkpoint: Checkpoint,
-    ports: { readonly blobs: CoreBlobs; readonly sha256: Sha256 },
+    ports: { readonly blobs: Pick<CoreBlobs, "read">; readonly sha256: Sha256 },
   ): Result<SharedWeights, string> {
     const weights = readFloats(checkpoint.weights, ports.blobs);
     if (!weights.ok) return weights;
@@ -168,14 +168,14 @@ function hexRoots(
 }
 
 /** Little-endian f32, as checkpoints store them. */
-export function floatsOf(bytes: Bytes): Float32Array {
+function floatsOf(bytes: Bytes): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const out = new Float32Array(bytes.length / 4);
   for (let i = 0; i < out.length; i++) out[i] = view.getFloat32(i * 4, true);
   return out;
 }
 
-function readFloats(root: string, blobs: CoreBlobs): Result<Float32Array, string> {
+function readFloats(root: string, blobs: Pick<CoreBlobs, "read">): Result<Float32Array, string> {
   try {
     const bytes = blobs.read(root);
     return bytes ? ok(floatsOf(bytes)) : err(`blob ${root} is not there`);

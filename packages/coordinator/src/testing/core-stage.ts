@@ -1,4 +1,5 @@
-// A core on a stage: virtual time, memory for log and blobs, and connections that remember what they were told.
+// A core on a stage: virtual time, memory for log and blobs, and connections that remember what
+// they were told.
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { toHex } from "@manyhands/base/bytes";
 import type { RunEvent } from "@manyhands/protocol/events";

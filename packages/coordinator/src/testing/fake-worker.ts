@@ -1,4 +1,5 @@
-// A worker that trains nothing: it speaks the protocol with real keys, real signatures and real codecs.
+// A worker that trains nothing: it speaks the protocol with real keys, real signatures and real
+// codecs.
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { encodeUpdate } from "@manyhands/aggregation/codec/update";
 import { elementCount } from "@manyhands/aggregation/fragments";
