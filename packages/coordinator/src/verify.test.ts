@@ -112,7 +112,7 @@ function eventOf<T extends RunEvent["type"]>(folder: string, type: T, nth = 0): 
 
 test("a sound run has no problem, and every round is computed again", async () => {
   const seen = new Set<string>();
-  const report = await verifyRun(finishedFolder, ({ doing }) => seen.add(doing));
+  const report = await verifyRun(finishedFolder, { onProgress: ({ doing }) => seen.add(doing) });
   assert.deepEqual(report.problems, []);
   assert.equal(report.phase, "finished");
   assert.equal(report.roundsRecomputed, ROUNDS);

@@ -24,12 +24,13 @@ const ROWS_PER_READ = 64;
  * Replays a run from its folder, and compares everything that can be computed with what is stored.
  * The folder may belong to a run that is going on.
  *
- * @param onProgress called now and then; the event loop turns between calls
+ * `onProgress` is called now and then; the event loop turns between calls.
  */
 export async function verifyRun(
   runFolder: string,
-  onProgress: (progress: VerifyProgress) => void = () => undefined,
+  options: { readonly onProgress?: (progress: VerifyProgress) => void } = {},
 ): Promise<VerifyReport> {
+  const onProgress = options.onProgress ?? (() => undefined);
   const paths = runPaths(runFolder);
   const findings = new Findings();
   const evidence = new BlobEvidence(paths.blobs, findings);
