@@ -14,24 +14,20 @@ const LEAVE_MS_MAX = 20_000;
 /** Derives what to do from the state alone: called after every input. */
 export function proceed(turn: Turn): void {
   const { state } = turn;
-  if (state.ended || safeToEnd(turn)) return;
+  if (state.ended || endIfSafe(turn)) return;
   if (state.job || state.waiting) return;
   const job = nextJob(turn);
-  if (state.ending) {
-    // Found while choosing: end, unless an answered update has still to be settled.
-    if (!safeToEnd(turn) && job?.kind === "settle") start(turn, job);
-  } else if (job) {
-    start(turn, job);
-  } else if (state.leaving && state.pending?.stage !== "committed") {
-    start(turn, { kind: "save" });
-  }
+  // Choosing may have found that we must end: a round that starts from another state, for instance.
+  if (endIfSafe(turn)) return;
+  if (job) start(turn, job);
+  else if (state.leaving && state.pending?.stage !== "committed") start(turn, { kind: "save" });
 }
 
 function nextJob(turn: Turn): Job | null {
   const { state } = turn;
   if (state.run && !state.restored) return { kind: "restore", run: state.run };
   const update = nextUpdateJob(turn);
-  if (update || state.ending) return update;
+  if (update) return update;
   if (state.work || state.leaving) return nextRoundJob(turn);
   if (state.run && !state.prepared && state.link === "joined") {
     return { kind: "prepare", run: state.run };
@@ -46,13 +42,11 @@ function start(turn: Turn, job: Job): void {
   turn.effects.push({ kind: "job", id: state.jobsStarted, job });
 }
 
-/** Ends now if an end was decided and no answered update is being settled. */
-function safeToEnd(turn: Turn): boolean {
+/** Ends if an end was decided, but never between the files of one update. */
+function endIfSafe(turn: Turn): boolean {
   const { state } = turn;
-  if (!state.ending) return false;
-  const settling = state.job?.job.kind === "settle" || state.job?.job.kind === "keep-update";
-  if (settling || (state.pending?.stage === "accepted" && !state.job && !state.waiting))
-    return false;
+  const kind = state.job?.job.kind;
+  if (!state.ending || kind === "settle" || kind === "keep-update") return false;
   exit(turn, state.ending);
   return true;
 }

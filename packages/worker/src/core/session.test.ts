@@ -40,7 +40,12 @@ const CHALLENGE = {
 
 const mismatches: readonly [string, object, EndReason, RegExp][] = [
   ["protocol", { protocolVersion: 99 }, "protocol-mismatch", /protocol version 99, this worker 1/],
-  ["kernels", { kernelSet: "wgsl-7" }, "kernel-mismatch", /kernel set wgsl-7, this worker has onnx-1/],
+  [
+    "kernels",
+    { kernelSet: "wgsl-7" },
+    "kernel-mismatch",
+    /kernel set wgsl-7, this worker has onnx-1/,
+  ],
   ["run", { runId: hashOf("another run") }, "unknown-run", /another run/],
 ];
 for (const [what, change, reason, sentence] of mismatches) {
