@@ -32,7 +32,8 @@ async function startSource() {
   const node = pinnedNode();
   if (node) return reExecute(node, fileURLToPath(import.meta.url));
   throw new Error(
-    `this is Node ${process.versions.node}, and Manyhands needs Node ${NODE_MAJOR_MIN}: run \`npm install\` in the project's folder, which brings the right one`,
+    `this is Node ${process.versions.node}, and Manyhands needs Node ${NODE_MAJOR_MIN}: ` +
+      "run `npm install` in the project's folder, which brings the right one",
   );
 }
 

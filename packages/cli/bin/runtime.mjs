@@ -1,11 +1,12 @@
-// The runtime of a Manyhands that came as a tarball: ONNX Runtime and, where the Node at hand is too
-// old, the pinned one. Installed once per version into a cache folder. Not used in a checkout.
+// The runtime of a Manyhands that came as a tarball: ONNX Runtime and, where the Node at hand is
+// too old, the pinned one. Installed once per version into a cache folder. Not used in a checkout.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -84,11 +85,13 @@ async function install({ folder, versions, nodePackage }) {
   const stopProgress = showProgress(line);
   try {
     await npmInstall(temporary);
+    removeOtherPlatforms(temporary);
   } catch (caught) {
     rmSync(temporary, { recursive: true, force: true });
     const wayOut = nodePackage ? ", or install Node 24 from https://nodejs.org and try again" : "";
     throw new Error(
-      `npm could not install ${parts.join(" and ")}: ${caught.message}\n  Check the connection to the npm registry${wayOut}.`,
+      `npm could not install ${parts.join(" and ")}: ${caught.message}\n` +
+        `  Check the connection to the npm registry${wayOut}.`,
     );
   } finally {
     stopProgress();
@@ -145,4 +148,25 @@ function showProgress(line) {
     clearInterval(timer);
     process.stderr.write("\n");
   };
+}
+
+/** ONNX Runtime's package brings the libraries of every platform; this machine needs one. */
+function removeOtherPlatforms(folder) {
+  const home = join(folder, "node_modules", "onnxruntime-node", "bin");
+  for (const abi of foldersIn(home)) {
+    for (const platform of foldersIn(join(home, abi))) {
+      for (const arch of foldersIn(join(home, abi, platform))) {
+        const isOurs = platform === process.platform && arch === process.arch;
+        const place = join(home, abi, platform, arch);
+        if (!isOurs) rmSync(place, { recursive: true, force: true });
+      }
+    }
+  }
+}
+
+function foldersIn(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
 }

@@ -11,9 +11,9 @@ import { exampleText, jsonOption } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 const HELP = `
-Writes config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json and
-a model card: the weights after the newest closed round, also while the run goes on. <dir> must be new,
-empty, or an earlier export.`;
+Writes config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json
+and a model card: the weights after the newest closed round, also while the run goes on. <dir> must
+be new, empty, or an earlier export.`;
 
 type ExportFlags = { readonly license?: string; readonly json?: boolean };
 

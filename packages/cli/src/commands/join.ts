@@ -33,9 +33,9 @@ type JoinFlags = {
 };
 
 const HELP = `
-The address is the one that the run's owner sends: http://host:port/runs/<id>#<token>. The folder keeps
-this device's key (its credit belongs to it) and what it needs to go on after a restart. Ctrl-C finishes
-the upload in progress and leaves; a second one leaves at once.`;
+The address is the one that the run's owner sends: http://host:port/runs/<id>#<token>. The folder
+keeps this device's key (its credit belongs to it) and what it needs to go on after a restart.
+Ctrl-C finishes the upload in progress and leaves; a second one leaves at once.`;
 
 const FOLDERS_TRIED = 16;
 
@@ -62,23 +62,26 @@ export function addJoin(program: Command, io: Io, setExitCode: SetExitCode): voi
 
 async function joinRun(url: string, flags: JoinFlags, io: Io): Promise<number> {
   const interrupts = flags.managed ? watchParent() : watchInterrupts();
-  const show = flags.json ? jsonReporter(io) : lineReporter(io);
-  const worker = await startInFreeFolder(flags.folder, (folder) =>
-    startWorker({
-      url,
-      folder,
-      name: (flags.name ?? hostname()).slice(0, NAME_CHARS_MAX),
-      threads: flags.threads,
-      onStatus: show.status,
-    }),
-  );
-  stopOnInterrupt(worker, interrupts, (text) => {
-    if (!flags.json) remark(io, text);
-  });
-  const end = await worker.ended;
-  interrupts.release();
-  show.end(end);
-  return exitCodeOf(end);
+  try {
+    const show = flags.json ? jsonReporter(io) : lineReporter(io);
+    const worker = await startInFreeFolder(flags.folder, (folder) =>
+      startWorker({
+        url,
+        folder,
+        name: (flags.name ?? hostname()).slice(0, NAME_CHARS_MAX),
+        threads: flags.threads,
+        onStatus: show.status,
+      }),
+    );
+    stopOnInterrupt(worker, interrupts, (text) => {
+      if (!flags.json) remark(io, text);
+    });
+    const end = await worker.ended;
+    show.end(end);
+    return exitCodeOf(end);
+  } finally {
+    interrupts.release();
+  }
 }
 
 /** The folder that was asked for; else the first one that no other worker on this machine uses. */
@@ -110,8 +113,8 @@ function stopOnInterrupt(
 }
 
 /**
- * A child of `run`: the terminal's Ctrl-C reaches it too, but its parent decides. It leaves when told,
- * and when the parent is gone.
+ * A child of `run`: the terminal's Ctrl-C reaches it too, but its parent decides. It leaves when
+ * told, and when the parent is gone.
  */
 function watchParent(): Interrupts {
   const polite = new AbortController();

@@ -26,7 +26,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
-export function positiveNumber(max: number): (text: string) => number {
+function positiveNumber(max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (text.trim() === "" || !(value > 0) || value > max) {

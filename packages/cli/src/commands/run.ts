@@ -9,7 +9,8 @@ import type { SetExitCode } from "./set-exit-code.ts";
 const HELP = `
 The run's folder is runs/<run id>/ or --out DIR. The same command continues an interrupted run where
 its log ends; for a finished one it shows the result (--again trains it once more). --tokens,
---minutes, --seed and --workers replace what the file says; the run's id follows from what is used.`;
+--minutes, --seed and --workers replace what the file says; the run's id follows from what is
+used.`;
 
 export function addRun(program: Command, io: Io, setExitCode: SetExitCode): void {
   const command = program

@@ -64,7 +64,7 @@ async function readModel(place: string): Promise<ImportedModel> {
   const { exportFolder } = runPaths(findRunFolder(place));
   if (existsSync(exportFolder)) return readExportFolder(exportFolder);
   throw new InputError(`the run in ${place} has no model yet`, {
-    hint: "It is exported when the run ends; `manyhands export` writes one from the weights so far.",
+    hint: "It is exported when the run ends; `manyhands export` writes the weights so far.",
   });
 }
 

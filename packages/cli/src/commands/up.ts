@@ -7,9 +7,9 @@ import { addHostOptions, exampleText, type HostFlags } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 const HELP = `
-It listens on all addresses of this machine unless --host says otherwise, prints the line that others
-join with, and measures and exports the model when the run ends. Nobody joins without the token that is
-in that line.`;
+It listens on all addresses of this machine unless --host says otherwise, prints the line that
+others join with, and measures and exports the model when the run ends. Nobody joins without the
+token that is in that line.`;
 
 export function addUp(program: Command, io: Io, setExitCode: SetExitCode): void {
   const command = program

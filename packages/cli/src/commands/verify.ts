@@ -1,9 +1,7 @@
-// `manyhands verify <run>`: replays the log and every state root from the blobs, and says what differs.
+// `manyhands verify <run>`: replays the log and every state root from the blobs, and says what
+// differs.
 
-import { readFileSync } from "node:fs";
-import { InputError } from "@manyhands/base/errors";
-import type { VerifyReport } from "@manyhands/coordinator/verify";
-import { readSafetensors } from "@manyhands/engine/checkpoint/safetensors";
+import { type VerifyReport, verifyRun } from "@manyhands/coordinator/verify";
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK } from "../exit-codes.ts";
 import { findRunFolder } from "../run/run-folder.ts";
@@ -41,23 +39,15 @@ export function addVerify(program: Command, io: Io, setExitCode: SetExitCode): v
 
 async function verifyWithProgress(folder: string, io: Io): Promise<VerifyReport> {
   const screen = io.stderr.isTTY ? new LiveScreen(io.stderr) : null;
-  const { verifyRun } = await import("@manyhands/coordinator/verify");
   const report = await verifyRun(folder, {
     onProgress: ({ done, total, doing }) => {
-      const bar = progressBar(total > 0 ? done / total : 0, BAR_CELLS);
-      screen?.draw([`${io.errorPaint.green(bar)} ${doing}`]);
+      const bar = progressBar(total ? done / total : 0, BAR_CELLS);
+      screen?.draw([`${io.errorPaint.green(bar)} checking ${doing}`]);
     },
-    readExport,
   });
   screen?.draw([]);
   screen?.close();
   return report;
-}
-
-function readExport(path: string): ReadonlyMap<string, Float32Array> {
-  const read = readSafetensors(readFileSync(path));
-  if (!read.ok) throw new InputError(`${path}: ${read.error.message}`);
-  return new Map(read.value.tensors.map(({ name, values }) => [name, values]));
 }
 
 function reportText(report: VerifyReport, folder: string, io: Io): string {

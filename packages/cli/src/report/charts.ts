@@ -1,4 +1,5 @@
-// The report's pictures: the loss curve, the bytes, the rounds. Pure functions from data to SVG text.
+// The report's pictures: the loss curve, the bytes, the rounds. Pure functions from data to SVG
+// text.
 import { bytesText, countText, durationText, timesText } from "../terminal/format.ts";
 import { linearScale, linearTicks, logScale, logTicks, type Scale, type Span } from "./scales.ts";
 import { element, label, type Point, picture, polyline } from "./svg.ts";
@@ -145,7 +146,8 @@ const SQUARES_MAX = 3_000;
 /** Every square stands for what this run sent and received; the first one is this run. */
 export function bytesPicture(bytes: BytesFacts, width: number): string {
   const ratio = bytes.ours > 0 ? bytes.dataParallel / bytes.ours : 0;
-  const words = `${bytesText(bytes.dataParallel)} against ${bytesText(bytes.ours)}: ${timesText(ratio)}`;
+  const sizes = `${bytesText(bytes.dataParallel)} against ${bytesText(bytes.ours)}`;
+  const words = `${sizes}: ${timesText(ratio)}`;
   if (ratio < SQUARES_RATIO_MIN || ratio > SQUARES_MAX) return bytesBars(bytes, width, words);
   const count = Math.round(ratio);
   const cell = Math.max(6, Math.min(18, Math.sqrt((width * 170) / count)));
@@ -188,7 +190,10 @@ export type RoundBar = {
 
 const BARS_PER_PIXEL = 0.4;
 
-/** Duration of each round; empty rounds and late updates stand out. Neighbours share a bar when many. */
+/**
+ * Duration of each round; empty rounds and late updates stand out. Neighbours share a bar when
+ * many.
+ */
 export function roundsChart(rounds: readonly RoundBar[], size: Size): string {
   if (rounds.length === 0) return picture(size, "No round was closed.", emptyNote(size));
   const margins: Margins = { left: 42, right: 16, top: 16, bottom: 38 };

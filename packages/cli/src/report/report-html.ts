@@ -13,6 +13,7 @@ import {
   timesText,
 } from "../terminal/format.ts";
 import { bytesPicture, type LossCurves, lossChart, roundsChart } from "./charts.ts";
+import { configSection } from "./report-config.ts";
 import { REPORT_STYLE } from "./report-style.ts";
 import { escapeText } from "./svg.ts";
 
@@ -38,7 +39,7 @@ export function reportHtml(facts: ReportFacts): string {
     roundsSection(facts),
     sampleSection(facts),
     verifySection(facts),
-    configSection(facts),
+    configSection(facts.run),
     footer(facts),
   ];
   return `<!doctype html>
@@ -97,7 +98,7 @@ function lossSection({ points, summary }: ReportFacts): string {
 <h2>Loss</h2>
 <div class="legend">
 <span><i class="line" style="background:var(--accent)"></i>training, mean of a round</span>
-<span><i class="line" style="background:var(--second)"></i>validation, a sample that the workers share</span>
+<span><i class="line" style="background:var(--second)"></i>validation, a shared sample</span>
 <span><i class="dot" style="background:var(--second)"></i>final weights, all validation data</span>
 </div>
 ${both((size) => lossChart(curves, size))}
@@ -106,7 +107,8 @@ ${both((size) => lossChart(curves, size))}
 
 /** The same picture for a wide and for a narrow page; the style sheet shows one. */
 function both(draw: (size: { width: number; height: number }) => string): string {
-  return `<figure class="wide">${draw(WIDE)}</figure><figure class="narrow">${draw(NARROW)}</figure>`;
+  return `<figure class="wide">${draw(WIDE)}</figure>
+<figure class="narrow">${draw(NARROW)}</figure>`;
 }
 
 function bytesSection({ summary }: ReportFacts): string {
@@ -135,7 +137,8 @@ function workersSection({ summary }: ReportFacts): string {
   const rows = summary.workers.map((worker) => {
     const width = ((worker.tokens / most) * 100).toFixed(1);
     const share = shareText(worker.tokens / Math.max(1, summary.tokens));
-    return `<tr><td>${escapeText(worker.name)}<br><code class="soft">${shortId(worker.id)}</code></td>
+    return `<tr><td>${escapeText(worker.name)}<br>
+<code class="soft">${shortId(worker.id)}</code></td>
 <td class="bar"><i style="width:${width}%"></i></td>
 <td class="number">${countText(worker.tokens)}</td><td class="number">${share}</td>
 <td class="number optional">${groupedText(worker.updates)}</td>
@@ -150,7 +153,7 @@ function workersSection({ summary }: ReportFacts): string {
 <th class="number optional">down</th></tr></thead>
 <tbody>${rows.join("\n")}</tbody>
 </table></div>
-<p class="note">Tokens are credit: each counts an update that the coordinator signed a receipt for.</p>
+<p class="note">Tokens are credit: the coordinator signed a receipt for every update of theirs.</p>
 </section>`;
 }
 
@@ -183,63 +186,15 @@ function sampleSection({ sample }: ReportFacts): string {
 function verifySection({ folder, summary }: ReportFacts): string {
   return `<section>
 <h2>Check it yourself</h2>
-<p>The run's folder holds its signed log and every byte that the log names. The first command replays
-all of it and compares every state root; the second writes the model anew; the third asks it for text.</p>
+<p>The run's folder holds its signed log and every byte that the log names. The first command
+replays all of it and compares every state root; the second writes the model anew; the third asks it
+for text.</p>
 <pre>npx manyhands verify ${escapeText(folder)}
 npx manyhands export ${escapeText(folder)} my-model
 npx manyhands sample my-model --prompt "ROMEO:"</pre>
-<p class="note">Run id <code>${escapeText(summary.runId)}</code>: the SHA-256 of the configuration, the data,
-the first weights and the protocol.</p>
+<p class="note">Run id <code>${escapeText(summary.runId)}</code>: the SHA-256 of the configuration,
+the data, the first weights and the protocol.</p>
 </section>`;
-}
-
-function configSection({ run }: ReportFacts): string {
-  const { model, recipe, rounds, budget, dataset } = run;
-  const rows: readonly (readonly [string, string])[] = [
-    [
-      "model",
-      `${model.numHiddenLayers} layers of ${model.hiddenSize}, ${model.numAttentionHeads} heads ` +
-        `(${model.numKeyValueHeads} for keys and values), feed-forward ${model.intermediateSize}, ` +
-        `vocabulary ${model.vocabSize}`,
-    ],
-    [
-      "data",
-      dataset.files.map((file) => `${file.name} (${bytesText(file.byteLength)})`).join(", "),
-    ],
-    ["validation", `the last ${shareText(dataset.validationBps / 10_000)}`],
-    [
-      "optimizer",
-      `${recipe.optimizer}, learning rate ${recipe.learningRate} (AdamW's ${recipe.adamLearningRate}), ` +
-        `weight decay ${recipe.weightDecay}, gradient clip ${recipe.gradientClip}`,
-    ],
-    [
-      "schedule",
-      `warm-up ${recipe.schedule.warmup}, cool-down ${recipe.schedule.cooldown}, floor ${recipe.schedule.floor}`,
-    ],
-    [
-      "a round",
-      `${recipe.innerSteps} inner steps of ${recipe.batchSequences} × ${recipe.contextLength} tokens; ` +
-        `updates in ${recipe.codec}; outer learning rate ${recipe.outer.learningRate}, momentum ${recipe.outer.momentum}`,
-    ],
-    [
-      "closing",
-      `quorum ${shareText(rounds.quorumBps / 10_000)}, grace ${shareText(rounds.graceBps / 10_000)} of the ` +
-        `time to the quorum, updates up to ${rounds.stalenessMax} rounds late`,
-    ],
-    [
-      "budget",
-      [
-        budget.tokens === null ? "" : `${groupedText(budget.tokens)} tokens`,
-        budget.minutes === null ? "" : `${budget.minutes} minutes`,
-      ]
-        .filter((part) => part !== "")
-        .join(" or "),
-    ],
-    ["seed", String(run.seed)],
-    ["protocol", `${run.protocolVersion}, kernels ${run.kernelSet}`],
-  ];
-  const items = rows.map(([name, value]) => `<dt>${name}</dt><dd>${escapeText(value)}</dd>`);
-  return `<section><h2>Configuration</h2><dl>${items.join("\n")}</dl></section>`;
 }
 
 function footer({ summary }: ReportFacts): string {

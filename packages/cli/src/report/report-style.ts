@@ -36,7 +36,9 @@ pre.sample { white-space: pre-wrap; overflow-wrap: anywhere; }
   overflow: hidden; margin: 26px 0 8px;
 }
 .numbers div { background: var(--card); padding: 14px 16px; }
-.numbers b { display: block; font-size: 24px; line-height: 1.25; font-weight: 640; white-space: nowrap; }
+.numbers b {
+  display: block; font-size: 24px; line-height: 1.25; font-weight: 640; white-space: nowrap;
+}
 .numbers b.lead { color: var(--accent); }
 .numbers span { color: var(--soft); font-size: 13.5px; }
 figure { margin: 14px 0 0; }
@@ -67,9 +69,14 @@ th { text-align: left; font-weight: 500; color: var(--soft); font-size: 13.5px; 
 th, td { padding: 7px 14px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.bar { width: 34%; vertical-align: middle; }
-td.bar i { display: block; height: 10px; border-radius: 2px; background: var(--accent); min-width: 2px; }
+td.bar i {
+  display: block; height: 10px; border-radius: 2px; background: var(--accent); min-width: 2px;
+}
 .scroll { overflow-x: auto; }
-dl { display: grid; grid-template-columns: minmax(130px, max-content) 1fr; gap: 4px 22px; font-size: 15px; }
+dl {
+  display: grid; grid-template-columns: minmax(130px, max-content) 1fr; gap: 4px 22px;
+  font-size: 15px;
+}
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 footer { margin-top: 56px; color: var(--soft); font-size: 13.5px; }

@@ -20,7 +20,7 @@ export async function loadRunFile(path: string): Promise<LoadedRunFile> {
 }
 
 async function isFolder(path: string): Promise<boolean> {
-  const found = await stat(path).catch(() => null); // a file that is not there is readText's to report
+  const found = await stat(path).catch(() => null); // what is not there is readText's to report
   return found?.isDirectory() ?? false;
 }
 

@@ -1,9 +1,19 @@
-// From YAML text to a checked run file; a mistake names the line, the field, what was found and what
-// was expected. No disk: load-run-file.ts reads the file.
+// From YAML text to a checked run file; a mistake names the line, the field, what was found and
+// what was expected. No disk: load-run-file.ts reads the file.
 import { type DecodeProblem, type PathStep, pathText } from "@manyhands/base/decode";
+import { messageOf } from "@manyhands/base/errors";
 import { err, ok, type Result } from "@manyhands/base/result";
 import { checkRunRules } from "@manyhands/protocol/run-config";
-import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  visit,
+} from "yaml";
 import { type RunFile, runFileDecoder } from "./run-file.ts";
 import { nearest } from "./suggest.ts";
 
@@ -30,7 +40,12 @@ export function parseRunFile(source: string): Result<ParsedRunFile, RunFileProbl
     return err({ ...placeOf(lines, broken.pos[0]), message, hint: hintForSyntax(broken.code) });
   }
   const problemAt = (problem: DecodeProblem) => describeProblem(document, lines, problem);
-  const decoded = runFileDecoder(document.toJS({ maxAliasCount: 100 }));
+  const value = plainValue(document);
+  if (!value.ok) {
+    const place = placeOf(lines, aliasOffset(document));
+    return err({ ...place, message: `this is not YAML: ${value.error}`, hint: undefined });
+  }
+  const decoded = runFileDecoder(value.value);
   if (!decoded.ok) return err(problemAt(decoded.error));
   const rules = checkRunRules(decoded.value);
   if (!rules.ok) return err(problemAt(rules.error));
@@ -40,6 +55,26 @@ export function parseRunFile(source: string): Result<ParsedRunFile, RunFileProbl
 function placeOf(lines: LineCounter, offset: number): { line: number; column: number } {
   const { line, col } = lines.linePos(offset);
   return { line, column: col };
+}
+
+/** The document as plain values; an alias without its anchor, or too many of them, is refused. */
+function plainValue(document: Document): Result<unknown, string> {
+  try {
+    return ok(document.toJS({ maxAliasCount: 100 }));
+  } catch (caught) {
+    return err(firstSentence(messageOf(caught)));
+  }
+}
+
+function aliasOffset(document: Document): number {
+  let offset = 0;
+  visit(document, {
+    Alias(_, alias) {
+      offset = alias.range?.[0] ?? 0;
+      return alias.resolve(document) ? undefined : visit.BREAK;
+    },
+  });
+  return offset;
 }
 
 /** The parser's own words without its picture of the line. */
@@ -77,7 +112,9 @@ function describeProblem(
   };
 }
 
-/** Where the value stands; an unknown field's own name; for a missing field, what it is missing in. */
+/**
+ * Where the value stands; an unknown field's own name; for a missing field, what it is missing in.
+ */
 function offsetOf(document: Document, problem: DecodeProblem): number {
   const wantsKey = problem.found === "an unknown field";
   for (let depth = problem.path.length; depth >= 0; depth--) {

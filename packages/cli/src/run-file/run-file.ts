@@ -1,5 +1,6 @@
-// The run file: what an owner writes. Fields, defaults, and the human units of durations and shares.
-// Not the frozen run: that has the data's hashes and the first weights' root too (freeze.ts).
+// The run file: what an owner writes. Fields, defaults, and the human units of durations and
+// shares. Not the frozen run: that has the data's hashes and the first weights' root too
+// (freeze.ts).
 import { assert } from "@manyhands/base/assert";
 import {
   checked,

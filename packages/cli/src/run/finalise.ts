@@ -1,5 +1,5 @@
-// The end of a run: the final weights measured on all validation data, exported, asked for a sample;
-// then summary.json and report.html. Everything is recomputed if it was interrupted.
+// The end of a run: the final weights measured on all validation data, exported, asked for a
+// sample; then summary.json and report.html. Everything is recomputed if it was interrupted.
 import { rename, rm, writeFile } from "node:fs/promises";
 import type { HistoryPoint } from "@manyhands/coordinator/history";
 import type { RunStatus } from "@manyhands/coordinator/status";
@@ -37,29 +37,41 @@ export type Progress = (doing: string, share: number | null) => void;
 export type Result = { readonly summary: Summary; readonly sample: Sample };
 export type Sample = { readonly prompt: string; readonly text: string };
 
-export async function finaliseRun(finished: FinishedRun, progress: Progress): Promise<Result> {
+export type FinaliseOptions = {
+  readonly progress: Progress;
+  /** Aborted by Ctrl-C: what is written stays, the rest is for the next start. */
+  readonly stop: AbortSignal;
+};
+
+/** @returns null if it was stopped before the end */
+export async function finaliseRun(
+  finished: FinishedRun,
+  { progress, stop }: FinaliseOptions,
+): Promise<Result | null> {
   const { run, folder, weights } = finished;
   const paths = runPaths(folder);
   const { validation } = splitTokens(finished.files, run.dataset.validationBps);
-  const evaluation = await evaluateAll(run, weights, validation, progress);
+  const evaluation = await evaluateAll(finished, validation, { progress, stop });
+  if (!evaluation) return null;
   progress("exporting", null);
   const summary = summaryOf({ status: finished.status, recipe: run.recipe, evaluation });
   await writeExportFolder(paths.exportFolder, exportOf(finished, summary));
   progress("writing a sample", null);
   const sample = await sampleText(run, weights, openingOf(validation));
+  if (stop.aborted) return null;
   const { points } = finished;
   await writeWhole(paths.report, reportHtml({ summary, run, points, sample, folder }));
-  await writeWhole(paths.summary, `${JSON.stringify(summary, null, 2)}\n`); // last: it says "finished"
+  // The last file: it says that the run is finished.
+  await writeWhole(paths.summary, `${JSON.stringify(summary, null, 2)}\n`);
   return { summary, sample };
 }
 
 /** Mean loss over the whole validation split, every token but the first predicted once. */
 async function evaluateAll(
-  run: FrozenRun,
-  weights: Float32Array,
+  { run, weights }: FinishedRun,
   validation: Uint8Array,
-  progress: Progress,
-): Promise<{ loss: number; tokens: number }> {
+  { progress, stop }: FinaliseOptions,
+): Promise<{ loss: number; tokens: number } | null> {
   const { contextLength } = run.recipe;
   const evaluator = await createEvaluator({
     runtime: ortNode,
@@ -73,6 +85,7 @@ async function evaluateAll(
   let seen = 0;
   try {
     for (let at = 0; at < windows.length; at += EVALUATION_CHUNK) {
+      if (stop.aborted) return null;
       progress("measuring the validation loss", at / windows.length);
       const part = windows.slice(at, at + EVALUATION_CHUNK);
       const measured = await evaluator.evaluate(weights, tokens, part);

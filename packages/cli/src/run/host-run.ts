@@ -1,6 +1,6 @@
-// One run from its opening to its report, in this process: the coordinator, workers on this machine, the
-// view, and the end. `demo`, `run` and `up` are this with different choices.
-import { type Coordinator, startCoordinator } from "@manyhands/coordinator/serve";
+// One run from its opening to its report, in this process: the coordinator, workers on this
+// machine, the view, and the end. `demo`, `run` and `up` are this with different choices.
+import { type Coordinator, type CreateRun, startCoordinator } from "@manyhands/coordinator/serve";
 import { EXIT_INTERRUPTED, EXIT_OK } from "../exit-codes.ts";
 import type { PreparedRun } from "../run-file/freeze.ts";
 import { buildTarball } from "../tarball/build-tarball.ts";
@@ -32,21 +32,48 @@ type Ending = "finished" | "interrupted";
 
 /** @returns the exit code */
 export async function hostRun(options: HostOptions): Promise<number> {
-  const { prepared, folder, io } = options;
   const interrupts = watchInterrupts();
-  const failure = Promise.withResolvers<never>();
-  const tarball = await buildTarball();
-  const coordinator = await listenAndStart(options.port, (port) =>
-    startCoordinator({
-      runFolder: folder,
-      create: { run: prepared.run, weights: prepared.initialWeights, files: prepared.files },
-      host: options.host,
-      port,
-      tarball: () => tarball,
-      onFailure: (error) => failure.reject(error),
-    }),
-  );
-  const reporter = new LiveReporter({ coordinator, folder, io, isQuiet: options.json });
+  try {
+    const tarball = await buildTarball();
+    const failure = Promise.withResolvers<never>();
+    const coordinator = await listenAndStart(options.port, (port) =>
+      startCoordinator({
+        runFolder: options.folder,
+        create: createFrom(options.prepared),
+        host: options.host,
+        port,
+        tarball: () => tarball,
+        onFailure: (error) => failure.reject(error),
+      }),
+    );
+    try {
+      const live = startLive(options, coordinator, interrupts);
+      return await Promise.race([follow(live), failure.promise]).finally(() => endLive(live));
+    } finally {
+      await coordinator.close();
+    }
+  } finally {
+    interrupts.release();
+  }
+}
+
+function createFrom({ run, initialWeights, files }: PreparedRun): CreateRun {
+  return { run, weights: initialWeights, files };
+}
+
+/** What goes on while a run is open. */
+type Live = {
+  readonly options: HostOptions;
+  readonly coordinator: Coordinator;
+  readonly reporter: LiveReporter;
+  readonly workers: LocalWorkers;
+  readonly interrupts: Interrupts;
+};
+
+function startLive(options: HostOptions, coordinator: Coordinator, interrupts: Interrupts): Live {
+  const { folder, io, json } = options;
+  const reporter = new LiveReporter({ coordinator, folder, io, isQuiet: json });
+  announceOpening(options, coordinator, (text) => reporter.say(text));
   const workers = new LocalWorkers({
     count: coordinator.state().phase === "finished" ? 0 : options.localWorkers,
     joinUrl: coordinator.joinUrl,
@@ -55,41 +82,39 @@ export async function hostRun(options: HostOptions): Promise<number> {
     program: { node: process.execPath, script: process.argv[1] ?? "" },
     onNotice: (text) => reporter.say(text),
   });
-  try {
-    announceOpening(options, coordinator, (text) => reporter.say(text));
-    reporter.start(() => workers.states);
-    const ending = await Promise.race([
-      trainToTheEnd(options, coordinator, workers, interrupts),
-      failure.promise,
-    ]);
-    await leaveAll(workers, interrupts, (text) => reporter.setNotice(text));
-    if (ending === "interrupted") {
-      reporter.stop();
-      remark(io, "Stopped. The same command continues the run where its log ends.");
-      return EXIT_INTERRUPTED;
-    }
-    return await finish(options, coordinator, { reporter, interrupts });
-  } finally {
-    reporter.stop();
-    workers.kill();
-    await coordinator.close();
-    interrupts.release();
+  reporter.start(() => workers.states);
+  return { options, coordinator, reporter, workers, interrupts };
+}
+
+function endLive({ reporter, workers }: Live): void {
+  reporter.stop();
+  workers.kill();
+}
+
+async function follow(live: Live): Promise<number> {
+  const { options, reporter, workers, interrupts } = live;
+  const ending = await trainToTheEnd(live);
+  if (interrupts.polite.aborted) {
+    reporter.setNotice("Workers finish what they are sending. Ctrl-C again forces.");
   }
+  const forced = aborted(interrupts.forced).then(() => workers.kill());
+  await Promise.race([workers.leave(), forced]);
+  reporter.stop();
+  if (ending === "finished") return finish(live);
+  remark(options.io, "Stopped. The same command continues the run where its log ends.");
+  return EXIT_INTERRUPTED;
 }
 
 /** Until the run is finished, the person stops it, or nobody is left who could train. */
-async function trainToTheEnd(
-  options: HostOptions,
-  coordinator: Coordinator,
-  workers: LocalWorkers,
-  interrupts: Interrupts,
-): Promise<Ending> {
+async function trainToTheEnd(live: Live): Promise<Ending> {
+  const { options, coordinator, workers, interrupts } = live;
   const finished = coordinator.finished.then((): Ending => "finished");
   const interrupted = aborted(interrupts.polite).then((): Ending => "interrupted");
   if (options.localWorkers === 0) return Promise.race([finished, interrupted]);
   const alone = workers.allEnded.then(async (): Promise<Ending> => {
     const others = [...coordinator.state().workers.values()].some((worker) => worker.active);
-    if (others || interrupts.polite.aborted) return Promise.race([finished, interrupted]);
+    const isOver = coordinator.state().phase === "finished" || interrupts.polite.aborted;
+    if (others || isOver) return Promise.race([finished, interrupted]);
     throw new CommandError(`all local workers ended: ${workers.lastWords ?? "no reason given"}`, {
       hint: "The run is kept; the same command continues it.",
     });
@@ -97,41 +122,23 @@ async function trainToTheEnd(
   return Promise.race([finished, interrupted, alone]);
 }
 
-/** Politely; at the second Ctrl-C at once. */
-async function leaveAll(
-  workers: LocalWorkers,
-  interrupts: Interrupts,
-  say: (text: string) => void,
-): Promise<void> {
-  if (interrupts.polite.aborted) say("Workers finish what they are sending. Ctrl-C again forces.");
-  const forced = aborted(interrupts.forced).then(() => workers.kill());
-  await Promise.race([workers.leave(), forced]);
-}
-
-async function finish(
-  options: HostOptions,
-  coordinator: Coordinator,
-  live: { readonly reporter: LiveReporter; readonly interrupts: Interrupts },
-): Promise<number> {
+async function finish({ options, coordinator, reporter, interrupts }: Live): Promise<number> {
   const { prepared, folder, io, json } = options;
-  const { reporter, interrupts } = live;
-  reporter.stop();
-  const stop = aborted(interrupts.polite).then((): null => null);
-  const result = await Promise.race([
-    finaliseRun(
-      {
-        folder,
-        run: coordinator.state().run,
-        status: coordinator.status(),
-        points: readRun(folder).history.points,
-        weights: coordinator.weights(),
-        files: prepared.files,
-        license: prepared.license,
-      },
-      (doing, share) => reporter.progress(doing, share),
-    ),
-    stop,
-  ]);
+  const result = await finaliseRun(
+    {
+      folder,
+      run: coordinator.state().run,
+      status: coordinator.status(),
+      points: readRun(folder).history.points,
+      weights: coordinator.weights(),
+      files: prepared.files,
+      license: prepared.license,
+    },
+    {
+      progress: (doing, share) => reporter.progress(doing, share),
+      stop: interrupts.polite,
+    },
+  );
   reporter.endProgress();
   if (result === null) {
     remark(io, "Stopped. The run is trained; the same command measures and exports it.");

@@ -1,4 +1,5 @@
-// The usual port, so that workers find a restarted coordinator; any free one if somebody else has it.
+// The usual port, so that workers find a restarted coordinator; any free one if somebody else has
+// it.
 import { ListenError } from "@manyhands/coordinator/errors";
 import { DEFAULT_PORT } from "../commands/options.ts";
 

@@ -1,5 +1,6 @@
 // Workers on this machine as child processes: start, follow, restart after a crash, stop politely.
-// A child is the same program with `join`; it says its status as JSON lines and hears `leave` over IPC.
+// A child is the same program with `join`; it says its status as JSON lines and hears `leave` over
+// IPC.
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";

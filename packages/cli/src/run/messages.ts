@@ -66,19 +66,21 @@ function resultText(io: Io, { summary, sample, folder }: ResultFacts): string {
   const { paint } = io;
   const paths = runPaths(folder);
   const ours = summary.bytesUp + summary.bytesDown;
+  const saving = summary.bytesDataParallelFp32 / Math.max(1, ours);
   const contributors = summary.workers.filter((worker) => worker.updates > 0).length;
   const rows: readonly (readonly [string, string])[] = [
     ["loss", `${summary.valLoss?.toFixed(3) ?? "–"} nats per byte on all validation data`],
     [
       "trained",
       `${countText(summary.tokens)} tokens in ${groupedText(summary.rounds)} rounds by ` +
-        `${contributors} workers, ${durationText(summary.trainingSeconds * 1_000)}, ` +
+        `${contributors === 1 ? "one worker" : `${contributors} workers`}, ` +
+        `${durationText(summary.trainingSeconds * 1_000)}, ` +
         `${groupedText(summary.tokensPerSecond)} tokens/s`,
     ],
     [
       "traffic",
       `${bytesText(summary.bytesUp)} up, ${bytesText(summary.bytesDown)} down: ` +
-        `${timesText(summary.bytesDataParallelFp32 / Math.max(1, ours))} less than data-parallel fp32`,
+        `${timesText(saving)} less than data-parallel fp32`,
     ],
     ["model", paths.exportFolder],
     ["report", paths.report],

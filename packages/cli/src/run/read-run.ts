@@ -1,5 +1,6 @@
-// A run's folder read without changing it, also while a coordinator writes it: state, curves, weights.
-// It trusts the rows' hashes and signatures (that is `verify`), not the weights: their root is checked.
+// A run's folder read without changing it, also while a coordinator writes it: state, curves,
+// weights. It trusts the rows' hashes and signatures (that is `verify`), not the weights: their
+// root is checked.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { applyAggregateInto } from "@manyhands/aggregation/close-round";
@@ -84,7 +85,8 @@ function foldEvents(events: readonly RunEvent[]): RunState {
 }
 
 /**
- * The weights after the newest closed round: from the newest checkpoint, with the aggregates since then.
+ * The weights after the newest closed round: from the newest checkpoint, with the aggregates since
+ * then.
  *
  * @throws DamagedBlobError if a blob is missing or has other bytes than its name says
  * @throws CommandError     if the weights' root is not the log's
@@ -114,11 +116,6 @@ export function readWeights(run: ReadRun): Float32Array {
       hint: "`manyhands verify` names what is damaged.",
     },
   );
-}
-
-/** The data set's files, in its order. */
-export function readDataset(run: ReadRun): Uint8Array[] {
-  return run.state.run.dataset.files.map((file) => readBlob(run.folder, file.root));
 }
 
 function readBlob(folder: string, root: string): Uint8Array {

@@ -6,7 +6,7 @@ import { InputError } from "@manyhands/base/errors";
 import type { RunId } from "@manyhands/protocol/run-config";
 import type { Summary } from "./summary.ts";
 
-export const RUNS_FOLDER = "runs";
+const RUNS_FOLDER = "runs";
 
 export type RunPaths = {
   readonly folder: string;
@@ -44,8 +44,9 @@ export type FolderChoice = {
 };
 
 /**
- * runs/<id>, or the folder that was asked for. An unfinished run there is continued; a finished one is
- * left as it is, and with `again` the next free name of runs/<id>-2, runs/<id>-3 … is taken.
+ * runs/<id>, or the folder that was asked for. An unfinished run there is continued; a finished
+ * one is left as it is, and with `again` the next free name of runs/<id>-2, runs/<id>-3 … is
+ * taken.
  */
 export function chooseFolder(runId: RunId, wish: FolderWish): FolderChoice {
   const base = wish.out ?? join(RUNS_FOLDER, runId);

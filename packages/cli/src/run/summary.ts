@@ -38,7 +38,9 @@ export type Summary = {
     /** The same steps by ring all-reduce: 8 · parameters · (workers − 1) · steps. */
     readonly bytesRingFp32: number;
   };
-  /** From the run's creation to its end by the coordinator's clock, which stands while it is down. */
+  /**
+   * From the run's creation to its end by the coordinator's clock, which stands while it is down.
+   */
   readonly wallSeconds: number;
   /** Sum of the rounds' durations: the clock of budget.minutes. */
   readonly trainingSeconds: number;

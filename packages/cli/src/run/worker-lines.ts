@@ -38,7 +38,6 @@ const lineDecoder = tagged("type", {
   }),
 });
 export type WorkerLine = Decoded<typeof lineDecoder>;
-export type WorkerStatusLine = Extract<WorkerLine, { type: "status" }>;
 export type WorkerEndLine = Extract<WorkerLine, { type: "end" }>;
 
 /** Undefined for anything else: a child's stray output is no reason to fail. */

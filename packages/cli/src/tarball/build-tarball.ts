@@ -1,5 +1,6 @@
-// manyhands.tgz: this program as one file, its launcher and a package.json, so that a machine with only
-// Node and npm can join. ONNX Runtime is left out: the launcher installs it there (bin/runtime.mjs).
+// manyhands.tgz: this program as one file, its launcher and a package.json, so that a machine with
+// only Node and npm can join. ONNX Runtime is left out: the launcher installs it there
+// (bin/runtime.mjs).
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -74,7 +75,7 @@ async function bundle(entry: string): Promise<Uint8Array> {
     platform: "node",
     format: "esm",
     target: "node24",
-    external: ["onnxruntime-node", "esbuild", "@manyhands/coordinator/verify"],
+    external: ["onnxruntime-node", "esbuild"],
     banner: { js: BANNER },
     legalComments: "inline",
     minifySyntax: true,

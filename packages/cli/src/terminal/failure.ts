@@ -3,7 +3,10 @@ import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
 import { EXIT_FAILED, EXIT_INPUT } from "../exit-codes.ts";
 import type { Io } from "./io.ts";
 
-/** Something that a command found, not a person's mistake: a check that failed, a worker that ended. */
+/**
+ * Something that a command found, not a person's mistake: a check that failed, a worker that
+ * ended.
+ */
 export class CommandError extends ManyhandsError {
   override readonly name = "CommandError";
 }

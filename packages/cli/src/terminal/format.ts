@@ -1,4 +1,5 @@
-// Numbers as people read them: bytes, durations, counts, losses. Pure; the same text in every locale.
+// Numbers as people read them: bytes, durations, counts, losses. Pure; the same text in every
+// locale.
 
 const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
 

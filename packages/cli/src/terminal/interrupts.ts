@@ -1,5 +1,5 @@
-// Ctrl-C and its kin: the first asks politely, the second forces. A terminal, npm and our launcher may
-// each deliver the same key press, so signals within a moment are one.
+// Ctrl-C and its kin: the first asks politely, the second forces. A terminal, npm and our launcher
+// may each deliver the same key press, so signals within a moment are one.
 
 const SAME_PRESS_MS = 400;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

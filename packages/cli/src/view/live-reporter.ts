@@ -1,5 +1,5 @@
-// Follows a run for a person: the live view on a terminal, one line per round on a pipe. The only part
-// of the view with a clock.
+// Follows a run for a person: the live view on a terminal, one line per round on a pipe. The only
+// part of the view with a clock.
 import type { HistoryPoint } from "@manyhands/coordinator/history";
 import type { RunStatus } from "@manyhands/coordinator/status";
 import type { RunEvent } from "@manyhands/protocol/events";

@@ -1,5 +1,5 @@
-// A block of lines that is redrawn in place at the end of a terminal's output. Knows escape sequences,
-// not what the lines say.
+// A block of lines that is redrawn in place at the end of a terminal's output. Knows escape
+// sequences, not what the lines say.
 
 export type Terminal = {
   readonly columns?: number;

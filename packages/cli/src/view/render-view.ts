@@ -62,9 +62,10 @@ function progressText(view: RunView, cells: number, paint: Paint): string {
   const { status, elapsedMs } = view;
   const share = status.position / POSITION_END;
   const { tokens } = status.budget;
+  const budget = tokens === null ? "" : ` of ${countText(tokens)}`;
   const parts = [
     shareText(share),
-    `${countText(status.tokensCommitted)}${tokens === null ? "" : ` of ${countText(tokens)}`} tokens`,
+    `${countText(status.tokensCommitted)}${budget} tokens`,
     clockText(elapsedMs),
     status.etaMs === null || status.phase === "finished" ? "" : `${clockText(status.etaMs)} left`,
   ];
@@ -85,7 +86,7 @@ function lossLine(status: RunStatus, cells: number, paint: Paint): string {
 
 function workerLines(view: RunView, options: RenderOptions): string[] {
   const { paint } = options;
-  const joined = view.status.workers.map((worker) => workerCells(worker, view.localStates));
+  const joined = view.status.workers.map((worker) => workerCells(worker, view));
   const coming = notJoined(view).map(([name, word]) => ({ name, cells: [word], isActive: false }));
   const rows = [...joined, ...coming];
   if (rows.length === 0) return [paint.dim("no worker yet")];
@@ -102,13 +103,17 @@ function workerLines(view: RunView, options: RenderOptions): string[] {
 
 type Row = { readonly name: string; readonly cells: readonly string[]; readonly isActive: boolean };
 
-function workerCells(worker: WorkerStatus, localStates: ReadonlyMap<string, string>): Row {
-  const share = trainingShare(worker);
-  const speed = worker.tokensPerSecond > 0 ? `${groupedText(worker.tokensPerSecond)}/s` : "";
+function workerCells(worker: WorkerStatus, { status, localStates }: RunView): Row {
+  const { phase } = status;
+  const share = trainingShare(worker, phase);
+  const word = workerWord(worker, { phase, local: localStates.get(worker.name) });
+  const isWorking = worker.active && phase !== "finished";
+  const speed =
+    isWorking && worker.tokensPerSecond > 0 ? `${groupedText(worker.tokensPerSecond)}/s` : "";
   const cells = [
-    workerWord(worker, localStates.get(worker.name)).slice(0, 12).padEnd(12),
+    word.slice(0, 12).padEnd(12),
     share === null ? " ".repeat(BAR_CELLS) : progressBar(share, BAR_CELLS),
-    (worker.active ? speed : "").padStart(9),
+    speed.padStart(9),
     `${countText(worker.credit)} tokens`.padStart(13),
   ];
   return { name: worker.name, cells, isActive: worker.active };

@@ -11,7 +11,10 @@ export type RoundLineFacts = {
   readonly bytesDown: number;
 };
 
-/** `round   12   0:14  246k tokens  18 204 tokens/s  train 2.113  val 2.240  4 updates  1.2 MB up …` */
+/**
+ * `round   12   0:14  246k tokens  18 204 tokens/s  train 2.113  val 2.240  4 updates  1.2 MB up
+ * …`
+ */
 export function roundLine(facts: RoundLineFacts): string {
   const { point } = facts;
   const ms = Math.max(1, point.closedAt - point.openedAt);

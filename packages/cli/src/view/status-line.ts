@@ -1,4 +1,5 @@
-// One worker's state for a person: a line that is overwritten on a terminal, a line per change on a pipe.
+// One worker's state for a person: a line that is overwritten on a terminal, a line per change on a
+// pipe.
 import type { WorkerStatus } from "@manyhands/worker/node/start-worker";
 import { bytesText, countText, groupedText, lossText } from "../terminal/format.ts";
 import type { Io } from "../terminal/io.ts";
@@ -36,7 +37,7 @@ export class StatusLine {
 }
 
 /** `training round 12  ━━━━──────  loss 2.113  3 580 tokens/s  215k tokens given  8.1 MB up …` */
-export function statusText(status: WorkerStatus): string {
+function statusText(status: WorkerStatus): string {
   const isTraining = status.doing === "training" && status.innerSteps > 0;
   const parts = [
     status.phase,

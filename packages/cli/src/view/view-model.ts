@@ -1,5 +1,6 @@
 // What the live view shows: the run's status and what only the process around it knows. Pure.
 import type { RunStatus, WorkerStatus } from "@manyhands/coordinator/status";
+import type { Phase } from "@manyhands/protocol/state";
 
 export type RunView = {
   readonly status: RunStatus;
@@ -11,7 +12,11 @@ export type RunView = {
 };
 
 /** One word for a row of the list of workers. */
-export function workerWord(worker: WorkerStatus, local: string | undefined): string {
+export function workerWord(
+  worker: WorkerStatus,
+  { phase, local }: { readonly phase: Phase; readonly local: string | undefined },
+): string {
+  if (phase === "finished") return "done";
   if (local !== undefined && !worker.connected) return local;
   if (!worker.active) return "gone";
   if (!worker.connected) return "unreachable";
@@ -19,7 +24,8 @@ export function workerWord(worker: WorkerStatus, local: string | undefined): str
 }
 
 /** Share of the assigned inner steps that is done; null when it is not training. */
-export function trainingShare(worker: WorkerStatus): number | null {
+export function trainingShare(worker: WorkerStatus, phase: Phase): number | null {
+  if (phase === "finished") return null;
   const isTraining = worker.active && worker.connected && worker.doing === "training";
   return isTraining && worker.innerSteps > 0 ? worker.innerStep / worker.innerSteps : null;
 }

@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { InputError } from "@manyhands/base/errors";
+import fc from "fast-check";
+import { loadRunFile } from "./load-run-file.ts";
+import { parseRunFile } from "./parse-run-file.ts";
+import { durationMs, roundPolicyOf } from "./run-file.ts";
+
+const GOOD = `name: tiny
+model:
+  vocabSize: 256
+  hiddenSize: 32
+  intermediateSize: 64
+  numHiddenLayers: 2
+  numAttentionHeads: 2
+  numKeyValueHeads: 1
+  maxPositionEmbeddings: 64
+data:
+  files: [a.txt]
+recipe:
+  learningRate: 0.02
+  batchSequences: 2
+  contextLength: 32
+  innerSteps: 5
+rounds:
+  wait: 30s
+budget:
+  tokens: 1000
+`;
+
+/** What stands in the file, what somebody wrote instead, and the answer. */
+const MISTAKES: readonly (readonly [string, string, string, string?])[] = [
+  [
+    "hiddenSize: 32",
+    "hiddenSize: many",
+    '4:15: model.hiddenSize: expected an integer ≥ 2 and ≤ 65536, found "many"',
+  ],
+  [
+    "hiddenSize: 32",
+    "hiddenSize: 30",
+    "4:15: model.hiddenSize: expected a multiple of 2 × numAttentionHeads = 4, found 30",
+  ],
+  [
+    "numKeyValueHeads: 1",
+    "numKeyValueHeads: 3",
+    "8:21: model.numKeyValueHeads: expected a divisor of numAttentionHeads = 2, found 3",
+  ],
+  [
+    "vocabSize: 256",
+    "vocabSize: 300",
+    "3:14: model.vocabSize: expected 256, the vocabulary of the tokenizer `bytes`, found 300",
+  ],
+  [
+    "innerSteps: 5",
+    "inerSteps: 5",
+    "16:3: recipe.inerSteps: expected a known field, found an unknown one",
+    "Did you mean innerSteps?",
+  ],
+  [
+    "budget:",
+    "budgte:",
+    "19:1: budgte: expected a known field, found an unknown one",
+    "Did you mean budget?",
+  ],
+  [
+    "wait: 30s",
+    "zebra: 30s",
+    "18:3: rounds.zebra: expected a known field, found an unknown one",
+    "Known fields: workersMin, wait, quorum, grace, longest, lease, stalenessMax, evaluateEvery, evaluateWindows.",
+  ],
+  [
+    "  learningRate: 0.02\n",
+    "",
+    "12:1: recipe.learningRate: expected a number from 1e-8 to 10, found nothing: the field is missing",
+  ],
+  [
+    "learningRate: 0.02",
+    "learningRate: -1",
+    "13:17: recipe.learningRate: expected a number from 1e-8 to 10, found -1",
+  ],
+  [
+    "contextLength: 32",
+    "contextLength: 65",
+    "15:18: recipe.contextLength: expected at most model.maxPositionEmbeddings = 64, found 65",
+  ],
+  [
+    "files: [a.txt]",
+    "files: []",
+    "11:10: data.files: expected a list of 1 to 1024, found a list of 0",
+  ],
+  [
+    "files: [a.txt]",
+    "files: [7]",
+    "11:11: data.files[0]: expected a text of 1 to 4096 characters, found 7",
+  ],
+  [
+    "wait: 30s",
+    "wait: 30",
+    "18:9: rounds.wait: expected a duration of 0s to 24h with its unit, such as 30s or 10m, found 30",
+  ],
+  ["wait: 30s", "quorum: 60", "18:11: rounds.quorum: expected a number from 0.0001 to 1, found 60"],
+  [
+    "budget:\n  tokens: 1000",
+    "budget: {}",
+    "19:9: budget: expected tokens, minutes or both, found neither",
+  ],
+  [
+    "name: tiny",
+    "name: tiny\nname: big",
+    "2:1: this is not YAML: Map keys must be unique",
+    "Each field stands once; remove one of the two.",
+  ],
+  ["name: tiny", "name: 'tiny", "21:1: this is not YAML: Missing closing 'quote"],
+  [
+    "tokens: 1000",
+    "tokens: *some",
+    "20:11: this is not YAML: Unresolved alias (the anchor must be set before the alias): some",
+  ],
+  [
+    GOOD,
+    "- a list",
+    "1:1: the file: expected an object with name, model, tokenizer, data, recipe, rounds, budget, seed, workers, license, found a list of 1",
+  ],
+];
+
+test("a mistake names its line, its field, what was found and what was expected", () => {
+  for (const [before, after, expected, hint] of MISTAKES) {
+    const parsed = parseRunFile(GOOD.replace(before, after));
+    assert.ok(!parsed.ok, `${after} must be refused`);
+    const { line, column, message } = parsed.error;
+    assert.equal(`${line}:${column}: ${message}`, expected);
+    assert.equal(parsed.error.hint, hint, expected);
+  }
+});
+
+test("what is left out has a default, and rounds take human units", () => {
+  const parsed = parseRunFile(GOOD.replace("wait: 30s", "wait: 1.5m\n  quorum: 0.75"));
+  assert.ok(parsed.ok);
+  const { file } = parsed.value;
+  assert.equal(file.seed, 0);
+  assert.equal(file.workers, 1);
+  assert.equal(file.recipe.codec, "ternary");
+  const policy = roundPolicyOf(file.rounds);
+  assert.equal(policy.waitMs, 90_000);
+  assert.equal(policy.quorumBps, 7_500);
+  assert.equal(policy.stalenessMax, 2);
+});
+
+test("any text is parsed or refused with a place, never thrown", () => {
+  const words = fc.constantFrom(
+    "name",
+    ": ",
+    "[",
+    "]",
+    "{",
+    "\n",
+    "  ",
+    "- ",
+    "'",
+    "&a",
+    "*a",
+    "!!x",
+    "\t",
+    "#",
+  );
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.array(words).map((parts) => parts.join("")),
+      ),
+      (text) => {
+        const parsed = parseRunFile(text);
+        assert.ok(parsed.ok || parsed.error.line >= 1);
+      },
+    ),
+  );
+});
+
+test("durations", () => {
+  assert.deepEqual(["0s", "250ms", "1.5h", "10 m"].map(durationMs), [0, 250, 5_400_000, 600_000]);
+  assert.deepEqual([7, "7", "s", "-1s", "1d", null].map(durationMs), Array(6).fill(undefined));
+});
+
+test("a data file that is not there is told at its line", async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "manyhands-run-file-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const place = join(folder, "run.yaml");
+  writeFileSync(place, GOOD);
+  await assert.rejects(loadRunFile(place), (caught) => {
+    assert.ok(caught instanceof InputError);
+    assert.match(caught.message, /run\.yaml:11:11: data\.files\[0\]: there is no a\.txt in /);
+    return true;
+  });
+  writeFileSync(join(folder, "a.txt"), "words");
+  const loaded = await loadRunFile(folder);
+  assert.deepEqual(
+    loaded.data.map(({ name, byteLength }) => [name, byteLength]),
+    [["a.txt", 5]],
+  );
+  writeFileSync(place, GOOD.replace("[a.txt]", "[a.txt, ./a.txt]"));
+  await assert.rejects(loadRunFile(place), /11:18: data\.files\[1\]: expected each file once/);
+});
+
+test("the example is a good run file", () => {
+  const example = new URL("../../../../examples/shakespeare/run.yaml", import.meta.url);
+  const parsed = parseRunFile(readFileSync(example, "utf8"));
+  assert.ok(parsed.ok);
+});
