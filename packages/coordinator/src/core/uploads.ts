@@ -41,6 +41,8 @@ export class Uploads {
   }
 
   publish(root: string): void {
+    // A former process may have left it, uncommitted: it must not be removed as stale any more.
+    this.#waiting.delete(root);
     this.#public.add(root);
   }
 

@@ -57,6 +57,19 @@ test("a checkpoint with other weights than its round names is not believed", () 
   assert.equal(driver.end()?.reason, "diverged");
 });
 
+test("a new welcome while the checkpoint comes in: its round is asked for again", () => {
+  const driver = welcomed({ checkpoint: checkpointAfter(5) });
+  driver.done({ kind: "list-rounds", rounds: [closedRound(4)] });
+  driver.job("load-checkpoint");
+  driver.disconnect();
+  driver.timer("reconnect");
+  driver.greet();
+  driver.welcome({ checkpoint: checkpointAfter(5) });
+  driver.done({ kind: "load-checkpoint", weightsRoot: hashOf("weights after 4") });
+  assert.equal(driver.end(), null);
+  assert.equal(driver.job("list-rounds").from, 4);
+});
+
 test("a checkpoint whose state root is not bound by its round is not believed", () => {
   const checkpoint = { ...checkpointAfter(5), stateRoot: hashOf("another state") };
   const driver = welcomed({ checkpoint });

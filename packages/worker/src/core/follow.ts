@@ -120,6 +120,8 @@ export function onCheckpointLoaded(
   const { state } = turn;
   const { rounds } = checkpoint;
   const closed = state.known.get(rounds - 1);
+  // A new welcome in the meantime does not name that round: ask for it, and load again.
+  if (rounds > 0 && !closed) return;
   const expected = rounds === 0 ? state.run?.initialWeightsRoot : closed?.weightsRoot;
   const boundRoot = closed ? stateRootOf(closed, weightsRoot) : checkpoint.stateRoot;
   if (weightsRoot !== expected || boundRoot !== checkpoint.stateRoot) {

@@ -21,6 +21,8 @@ const HEARTBEAT_MS_MIN = 1_000;
 const SILENT_LEASES = 4;
 const SILENCE_MS_MIN = 60_000;
 const RECONNECT_STREAM = 1;
+/** Replaced twice within so long, it is another process; once, it may be our own late join. */
+const REPLACED_AGAIN_MS = 60_000;
 /** Close code of a connection whose worker has joined on a newer one (docs/spec §5). */
 const CLOSE_REPLACED = 4001;
 
@@ -49,7 +51,10 @@ export function onDisconnected(
 ): void {
   const { state } = turn;
   if (state.link === "down") return;
-  if (input.code === CLOSE_REPLACED) {
+  const { replacedAt } = state;
+  if (input.code === CLOSE_REPLACED) state.replacedAt = turn.now;
+  const again = replacedAt !== null && turn.now - replacedAt < REPLACED_AGAIN_MS;
+  if (input.code === CLOSE_REPLACED && again) {
     const sentence =
       "Another process joined with this device's key. Stopping here: two would get in each " +
       "other's way. Give each worker a folder of its own.";

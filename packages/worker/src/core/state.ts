@@ -45,6 +45,8 @@ export type CoreState = {
   /** Why we are not connected, in the link's words. */
   linkTrouble: string;
   everJoined: boolean;
+  /** When a newer connection with our key last replaced ours; null if none did. */
+  replacedAt: Now | null;
   heartbeatAt: Now;
   lastDoing: string;
   paused: boolean;
@@ -93,6 +95,7 @@ export function initialState(): CoreState {
     attempts: 0,
     linkTrouble: "",
     everJoined: false,
+    replacedAt: null,
     heartbeatAt: 0,
     lastDoing: "waiting",
     paused: false,
