@@ -142,6 +142,12 @@ export class Replica {
     }
   }
 
+  /** The update is worthless, and the residual in it may be the reason: begin again from zero. */
+  forget(): void {
+    this.#unsent = null;
+    this.#residual.fill(0);
+  }
+
   weightBytes(): Bytes {
     return f32Bytes(this.#weights);
   }

@@ -49,7 +49,7 @@ test("a whole round: train, encode, keep, upload, commit, receipt, settle, follo
   ]);
   driver.receipt(update);
   const settle = driver.job("settle");
-  assert.equal(settle.accepted, true);
+  assert.equal(settle.answer, "accepted");
   assert.deepEqual(settle.ledger, { settledRounds: 1, acceptedUpdates: 1, tokensGiven: 160 });
   driver.done({ kind: "settle" });
   driver.message({ type: "closed", closed: closedRound(0) });
@@ -130,9 +130,15 @@ test("refused as too late: settled as refused, so that the residual keeps it", (
   const { driver } = committed();
   driver.reject("commit/too-late", 0);
   const settle = driver.job("settle");
-  assert.equal(settle.accepted, false);
+  assert.equal(settle.answer, "refused");
   assert.deepEqual(settle.ledger, { settledRounds: 1, acceptedUpdates: 0, tokensGiven: 0 });
   assert.equal(driver.core.status().lastReject?.code, "commit/too-late");
+});
+
+test("bytes that the coordinator cannot use: dropped with the residual that shaped them", () => {
+  const { driver } = committed();
+  driver.reject("commit/blob-content", 0);
+  assert.equal(driver.job("settle").answer, "unusable");
 });
 
 test("the connection is cut before the receipt: the same bytes are committed again, without an upload", () => {
@@ -145,7 +151,7 @@ test("the connection is cut before the receipt: the same bytes are committed aga
   const commits = driver.sent().filter((message) => message.type === "commit");
   assert.deepEqual(commits, [{ type: "commit", update, signature: SIGNATURE }]);
   driver.receipt(update);
-  assert.equal(driver.job("settle").accepted, true);
+  assert.equal(driver.job("settle").answer, "accepted");
 });
 
 test("the coordinator lost the bytes: uploaded and committed again", () => {
@@ -163,7 +169,7 @@ test("bytes that never arrive end as a refusal, not as a loop", () => {
     driver.done({ kind: "upload" });
   }
   driver.reject("commit/blob-missing", 0);
-  assert.equal(driver.job("settle").accepted, false);
+  assert.equal(driver.job("settle").answer, "refused");
 });
 
 test("an update that a killed process left is sent as it was, and no other one for its round", () => {
@@ -203,7 +209,7 @@ test("a kept update that is too late by our own count is not even sent", () => {
   driver.take();
   driver.welcome({ closed: [0, 1, 2].map((round) => closedRound(round)) });
   driver.restored({ update: { update, signature: SIGNATURE } });
-  assert.equal(driver.job("settle").accepted, false);
+  assert.equal(driver.job("settle").answer, "refused");
   assert.ok(!driver.sent().some((message) => message.type === "commit"));
 });
 

@@ -63,13 +63,19 @@ export type Job =
   /** The update was answered: move the residual on, durably. */
   | {
       readonly kind: "settle";
-      readonly accepted: boolean;
+      readonly answer: Answer;
       readonly ledger: Ledger;
       readonly receipt: Receipt | null;
     }
   /** Keep the optimiser's state for the next start. */
   | { readonly kind: "save" };
 export type JobKind = Job["kind"];
+
+/**
+ * accepted: it counts · refused: it does not, and goes back into the residual as a whole ·
+ * unusable: its bytes are no update, so the residual that shaped them is dropped too.
+ */
+export type Answer = "accepted" | "refused" | "unusable";
 
 export type Outcome =
   | {
@@ -201,9 +207,9 @@ export type PendingUpdate = {
   /**
    * stored: not sent on this connection · uploaded: the coordinator has the bytes · committed:
    * waiting for
-   * the answer · held: not wanted just now · accepted, refused: answered, not yet settled.
+   * the answer · held: not wanted just now · an answer: not yet settled.
    */
-  stage: "stored" | "uploaded" | "committed" | "held" | "accepted" | "refused";
+  stage: "stored" | "uploaded" | "committed" | "held" | Answer;
   /** The bytes may be there from before: try to commit without sending them again. */
   maybeUploaded: boolean;
   uploads: number;

@@ -6,7 +6,7 @@ import type { ServerMessageOf } from "@manyhands/protocol/messages";
 import { updateLeaf } from "@manyhands/protocol/roots";
 import { arm, type CoreState, endWith, notice, send, type Turn } from "./state.ts";
 import type { StoredUpdate } from "./stored.ts";
-import type { Job, PendingUpdate } from "./types.ts";
+import type { Answer, Job, PendingUpdate } from "./types.ts";
 
 /**
  * A commit that is not answered is sent again after so long; after some, the connection is given
@@ -30,7 +30,7 @@ export function pendingFrom(stored: StoredUpdate, restored: boolean): PendingUpd
 /** On a new connection nothing is known to have arrived. */
 export function reopenUpdate(state: CoreState): void {
   const { pending } = state;
-  if (!pending || pending.stage === "accepted" || pending.stage === "refused") return;
+  if (!pending || answerOf(pending)) return;
   pending.maybeUploaded ||= pending.uploads > 0;
   pending.stage = "stored";
   pending.uploads = 0;
@@ -52,7 +52,8 @@ export function nextUpdateJob(turn: Turn): Job | null {
     pending.stage = "refused";
     notice(turn, `The update of round ${pending.update.round} is too late; it is carried over.`);
   }
-  if (pending.stage === "accepted" || pending.stage === "refused") return settleJob(state, pending);
+  const answer = answerOf(pending);
+  if (answer) return settleJob(state, pending, answer);
   if (state.link !== "joined") return null;
   if (pending.stage === "stored" && !pending.maybeUploaded) {
     return { kind: "upload", root: pending.update.updateRoot };
@@ -61,12 +62,16 @@ export function nextUpdateJob(turn: Turn): Job | null {
   return null;
 }
 
-function settleJob(state: CoreState, pending: PendingUpdate): Job {
+function answerOf({ stage }: PendingUpdate): Answer | null {
+  return stage === "accepted" || stage === "refused" || stage === "unusable" ? stage : null;
+}
+
+function settleJob(state: CoreState, pending: PendingUpdate, answer: Answer): Job {
   const { settledRounds, acceptedUpdates, tokensGiven } = state.ledger;
-  const accepted = pending.stage === "accepted";
+  const accepted = answer === "accepted";
   return {
     kind: "settle",
-    accepted,
+    answer,
     ledger: {
       settledRounds: Math.max(settledRounds, pending.update.round + 1),
       acceptedUpdates: acceptedUpdates + (accepted ? 1 : 0),
@@ -131,6 +136,9 @@ export function onCommitReject(turn: Turn, reject: ServerMessageOf<"reject">): b
   } else if (code === "commit/blob-missing" && pending.uploads < UPLOADS_MAX) {
     pending.stage = "stored";
     pending.maybeUploaded = false;
+  } else if (code === "commit/blob-content") {
+    pending.stage = "unusable";
+    notice(turn, `The update of round ${reject.round} is dropped with its residual: ${message}`);
   } else {
     refuse(turn, `${message} (${code})`);
   }

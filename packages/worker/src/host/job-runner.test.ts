@@ -8,7 +8,7 @@ import type { Update } from "@manyhands/protocol/events";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { hashOf, testRun } from "@manyhands/protocol/testing/fixtures";
 import { EMPTY_LEDGER } from "../core/stored.ts";
-import type { OutcomeOf } from "../core/types.ts";
+import type { Answer, OutcomeOf } from "../core/types.ts";
 import { openRound, SIGNATURE } from "../testing/core-driver.ts";
 import {
   AddingCompute,
@@ -61,7 +61,7 @@ function updateOf(round: number, encoded: OutcomeOf<"encode">): Update {
 }
 
 /** Restore, train, encode, keep, settle: as far as the files allow. */
-async function oneRound(files: MemoryFiles, accepted = true) {
+async function oneRound(files: MemoryFiles, answer: Answer = "accepted") {
   const { runner, compute } = runnerOn(files);
   // Uneven steps leave a residual: the codec has only three values.
   let element = 0;
@@ -77,7 +77,7 @@ async function oneRound(files: MemoryFiles, accepted = true) {
   const update = updateOf(0, encoded);
   await runner.run({ kind: "keep-update", stored: { update, signature: SIGNATURE } });
   const ledger = { settledRounds: 1, acceptedUpdates: 1, tokensGiven: 160 };
-  await runner.run({ kind: "settle", accepted, ledger, receipt: null });
+  await runner.run({ kind: "settle", answer, ledger, receipt: null });
   return { encoded, ledger };
 }
 
@@ -111,7 +111,7 @@ test("killed between any two writes: the update is unmade, kept whole, or settle
       assert.equal(outcome.update?.update.updateRoot, encoded.updateRoot);
       await runner.run({ kind: "upload", root: encoded.updateRoot });
       assert.equal(api.blobs.get(encoded.updateRoot)?.length, encoded.updateBytes);
-      await runner.run({ kind: "settle", accepted: true, ledger, receipt: null });
+      await runner.run({ kind: "settle", answer: "accepted", ledger, receipt: null });
       assert.equal(await residualRoot(runner), encoded.residualAfter);
     } else {
       assert.equal(outcome.update, null, "settled: the kept update is out of date");
@@ -123,10 +123,16 @@ test("killed between any two writes: the update is unmade, kept whole, or settle
 
 test("a refused update goes back into the residual as a whole", async () => {
   const files = new MemoryFiles();
-  await oneRound(files, false);
+  await oneRound(files, "refused");
   const kept = files.kept.get("residual")?.payload ?? new Uint8Array();
   const residual = new Float32Array(kept.slice().buffer);
   for (const [i, value] of residual.entries()) assert.ok(Math.abs(value - (i + 1) / 10) < 1e-6);
+});
+
+test("an unusable update takes its residual along: the next one starts from zero", async () => {
+  const files = new MemoryFiles();
+  await oneRound(files, "unusable");
+  assert.deepEqual(files.kept.get("residual")?.payload, new Uint8Array(16));
 });
 
 test("kept arrays of another model are not used", async () => {

@@ -259,11 +259,12 @@ export class JobRunner {
   /**
    * The residual with its ledger is replaced first: from then on the kept update is out of date.
    */
-  async #settle({ accepted, ledger, receipt }: JobOf<"settle">): Promise<OutcomeOf<"settle">> {
+  async #settle({ answer, ledger, receipt }: JobOf<"settle">): Promise<OutcomeOf<"settle">> {
     const { replica } = this.#parts();
     const { files } = this.#ports;
-    if (accepted) replica.accept();
-    else replica.refuse();
+    if (answer === "accepted") replica.accept();
+    else if (answer === "refused") replica.refuse();
+    else replica.forget();
     if (receipt) await files.addReceipt(receipt);
     await writeResidual(files, replica, ledger);
     await files.remove("update");

@@ -10,6 +10,8 @@ export type WriteOptions = {
   readonly mode?: number;
   /** Name until the content is whole; needed where several processes may replace one file. */
   readonly temporary?: string;
+  /** Wait for the disk. Default true; without, a power cut may leave any bytes. */
+  readonly durable?: boolean;
 };
 
 /**
@@ -23,34 +25,26 @@ export async function replaceFile(
   parts: readonly Uint8Array[],
   options: WriteOptions = {},
 ): Promise<void> {
-  const temporary = options.temporary ?? `${path}.new`;
+  const { temporary = `${path}.new`, durable = true, mode = 0o600 } = options;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeSynced(temporary, parts, options.mode ?? 0o600);
+    const file = await open(temporary, "w", mode);
+    try {
+      for (const part of parts) await file.writeFile(part);
+      if (durable) await file.sync();
+    } finally {
+      await file.close();
+    }
     await rename(temporary, path);
-    await syncFolder(dirname(path));
+    if (durable) await syncFolder(dirname(path));
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw new StorageError(`${path} could not be written: ${messageOf(cause)}`, { cause });
   }
 }
 
-async function writeSynced(
-  path: string,
-  parts: readonly Uint8Array[],
-  mode: number,
-): Promise<void> {
-  const file = await open(path, "w", mode);
-  try {
-    for (const part of parts) await file.writeFile(part);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
 /** Makes renames in a folder durable. Windows has no such call, and refuses to open a folder. */
-export async function syncFolder(folder: string): Promise<void> {
+async function syncFolder(folder: string): Promise<void> {
   if (process.platform === "win32") return;
   const handle = await open(folder, "r");
   try {

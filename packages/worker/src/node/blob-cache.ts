@@ -34,9 +34,10 @@ export class BlobCache {
     if (kept?.length === byteLength && toHex(blobRoot(kept, this.#hash)) === root) return kept;
     const bytes = await fetch();
     // A process id in the name: workers that share a cache may fetch the same blob at once.
-    await replaceFile(path, [bytes], { temporary: `${path}.${process.pid}` }).catch(
-      () => undefined,
-    );
+    await replaceFile(path, [bytes], {
+      temporary: `${path}.${process.pid}`,
+      durable: false,
+    }).catch(() => undefined);
     if (use === "checkpoint") await dropOldest(folder);
     return bytes;
   }

@@ -9,6 +9,9 @@ import { replaceFile } from "./atomic-file.ts";
 import { StorageError } from "./errors.ts";
 import { openState, sealState } from "./state-file.ts";
 
+/** Losing one of these loses work. The others only save time, and their checksum finds a loss. */
+const MUST_LAST: readonly StateFile[] = ["residual", "update"];
+
 export class DiskFiles implements RunFiles {
   readonly #folder: string;
 
@@ -31,7 +34,8 @@ export class DiskFiles implements RunFiles {
   }
 
   async write(file: StateFile, header: Json, parts: readonly Uint8Array[]): Promise<void> {
-    await replaceFile(this.#path(file), sealState(header, parts));
+    const durable = MUST_LAST.includes(file);
+    await replaceFile(this.#path(file), sealState(header, parts), { durable });
   }
 
   async remove(file: StateFile): Promise<void> {
