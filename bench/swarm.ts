@@ -1,5 +1,5 @@
-// What does a swarm lose, and what does it save? One worker synchronously, the bar (one worker alone on a quarter of
-// the tokens), 4 workers and 8 workers: equal tokens, one first set of weights, real processes and real sockets.
+// What does a swarm lose, and what does it save? One worker synchronously, the bar (one worker alone
+// on a quarter of the tokens), 4 and 8 workers: equal tokens, one init, real processes and sockets.
 //   npm run bench:swarm -- [--tokens N] [--seed N] [--rows bar,4,8] [--json FILE]
 import { spawn } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

@@ -1,5 +1,5 @@
-// Chaos with real processes: SIGKILL for coordinators and workers at random moments, then the books are checked.
-// The moments come from a seed that is printed: CHAOS_SEED=… npm run test:chaos draws the same ones again.
+// Chaos with real processes: SIGKILL for coordinators and workers at random moments, then the
+// books are checked. The moments come from a seed, which is printed and can be given: CHAOS_SEED.
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { cp, mkdtemp, open, readdir, rm, stat } from "node:fs/promises";

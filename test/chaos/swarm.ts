@@ -1,5 +1,5 @@
-// A real swarm for the chaos test: one coordinator process, several worker processes, and ways to kill them.
-// Only processes that were started here are ever signalled.
+// A real swarm for the chaos test: one coordinator process, several worker processes, and ways to
+// kill them. Only processes that were started here are ever signalled.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
