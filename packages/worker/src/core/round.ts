@@ -9,7 +9,6 @@ import { tokensPerStep } from "@manyhands/protocol/run-config";
 import { commitSigningBytes } from "@manyhands/protocol/signing";
 import { endWith, notice, type Turn, type Work } from "./state.ts";
 import type { AssignedRound, Job, Outcome, OutcomeOf } from "./types.ts";
-import { releaseUpdate } from "./update.ts";
 
 /** Name of the one state that this worker carries from round to round. */
 const ERROR_FEEDBACK = "error-feedback";
@@ -21,7 +20,6 @@ export function onRound(turn: Turn, info: RoundInfo): void {
   state.round = info;
   state.paused = false;
   state.roundsClosed = Math.max(state.roundsClosed, info.round);
-  releaseUpdate(state);
   abandonIfTooLate(turn);
 }
 

@@ -206,10 +206,9 @@ export type PendingUpdate = {
   readonly signature: string;
   /**
    * stored: not sent on this connection · uploaded: the coordinator has the bytes · committed:
-   * waiting for
-   * the answer · held: not wanted just now · an answer: not yet settled.
+   * waiting for the answer · an answer: not yet settled.
    */
-  stage: "stored" | "uploaded" | "committed" | "held" | Answer;
+  stage: "stored" | "uploaded" | "committed" | Answer;
   /** The bytes may be there from before: try to commit without sending them again. */
   maybeUploaded: boolean;
   uploads: number;

@@ -37,18 +37,14 @@ export function reopenUpdate(state: CoreState): void {
   pending.unanswered = 0;
 }
 
-/** A held update is offered again: something about the run has changed. */
-export function releaseUpdate(state: CoreState): void {
-  if (state.pending?.stage === "held") state.pending.stage = "uploaded";
-}
-
 /** The next job for the update on its way. A commit is a message, not a job: it is sent here. */
 export function nextUpdateJob(turn: Turn): Job | null {
   const { state } = turn;
   const { pending, run } = state;
   if (!pending || !run) return null;
   const late = state.roundsClosed - pending.update.round > run.rounds.stalenessMax;
-  if (late && (pending.stage === "stored" || pending.stage === "held")) {
+  // If it may have been committed before, only the coordinator knows whether it counts.
+  if (late && pending.stage === "stored" && !pending.maybeUploaded) {
     pending.stage = "refused";
     notice(turn, `The update of round ${pending.update.round} is too late; it is carried over.`);
   }
@@ -131,9 +127,7 @@ export function onCommitReject(turn: Turn, reject: ServerMessageOf<"reject">): b
   if (!code.startsWith("commit/") || code === "commit/not-joined") return false;
   if (pending.stage !== "committed") return true;
   arm(turn, "answer", null);
-  if (code === "commit/run-not-training") {
-    pending.stage = "held";
-  } else if (code === "commit/blob-missing" && pending.uploads < UPLOADS_MAX) {
+  if (code === "commit/blob-missing" && pending.uploads < UPLOADS_MAX) {
     pending.stage = "stored";
     pending.maybeUploaded = false;
   } else if (code === "commit/blob-content") {

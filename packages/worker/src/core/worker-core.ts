@@ -31,7 +31,7 @@ import {
 import { type CoreState, initialState, type Turn } from "./state.ts";
 import { type CoreStatus, statusOf } from "./status.ts";
 import type { CoreConfig, Now, TimerName, WorkerEffect, WorkerInput } from "./types.ts";
-import { onAnswerTimer, onCommitReject, onReceipt, releaseUpdate } from "./update.ts";
+import { onAnswerTimer, onCommitReject, onReceipt } from "./update.ts";
 
 export class WorkerCore {
   readonly #config: CoreConfig;
@@ -128,7 +128,6 @@ function takeMessage(turn: Turn, message: ServerMessage): void {
       return;
     case "resumed":
       turn.state.paused = false;
-      releaseUpdate(turn.state);
   }
 }
 
