@@ -68,6 +68,7 @@ table { border-collapse: collapse; width: 100%; font-size: 15px; margin-top: 10p
 th { text-align: left; font-weight: 500; color: var(--soft); font-size: 13.5px; }
 th, td { padding: 7px 14px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td code { white-space: nowrap; }
 td.bar { width: 34%; vertical-align: middle; }
 td.bar i {
   display: block; height: 10px; border-radius: 2px; background: var(--accent); min-width: 2px;
