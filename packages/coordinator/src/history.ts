@@ -1,6 +1,5 @@
 // The log folded into curves: what each round gave, for status, report and bench. Not state:
 // nothing decides by it.
-import { canonicalJson } from "@manyhands/base/canonical";
 import type { EventOf, RunEvent, Tick } from "@manyhands/protocol/events";
 import type { WorkerId } from "@manyhands/protocol/keys";
 
@@ -96,11 +95,6 @@ export function historyOf(events: Iterable<RunEvent>, options: HistoryOptions = 
   let history = EMPTY_HISTORY;
   for (const event of events) history = foldHistory(history, event, options);
   return history;
-}
-
-/** The curves as canonical JSON, for a report's data block. */
-export function historyJson(history: History): string {
-  return canonicalJson({ points: history.points, workers: [...history.workers.values()] });
 }
 
 function withName(history: History, workerId: WorkerId, event: EventOf<"WorkerJoined">): History {

@@ -59,8 +59,8 @@ function blobReject(
   }
   const expected = driver.ledger.uploads.byteLengthMax;
   if (size !== claimed || size !== expected) {
-    const message = `blob ${root} has ${size} B, claimed are ${claimed} B, an update has ${expected} B`;
-    return reject("commit/blob-size", message);
+    const found = `blob ${root} has ${size} B, claimed are ${claimed} B`;
+    return reject("commit/blob-size", `expected ${expected} B for every update: ${found}`);
   }
   const bytes = wholeBlob(root, ports);
   if (!bytes) return reject("commit/blob-missing", `blob ${root} was damaged: upload it again`);

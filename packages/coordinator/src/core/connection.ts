@@ -46,7 +46,7 @@ export function checkHello(
     return err(
       reject(
         "hello/protocol-version",
-        `this coordinator speaks protocol ${PROTOCOL_VERSION}, the worker ${hello.protocolVersion}: ` +
+        `this run speaks protocol ${PROTOCOL_VERSION}, the worker ${hello.protocolVersion}: ` +
           "start the worker from this coordinator's own tarball",
       ),
     );

@@ -23,16 +23,16 @@ import {
 } from "../status.ts";
 import { type Commit, checkCommit } from "./commits.ts";
 import {
-  Connection,
+  type Connection,
   checkHello,
   checkJoin,
   type Hello,
   type JoinMessage,
-  REJECTS_PER_CONNECTION_MAX,
 } from "./connection.ts";
 import { Leases } from "./leases.ts";
-import type { CloseReason, CorePorts, Peer } from "./ports.ts";
+import type { CorePorts, Peer } from "./ports.ts";
 import { Pulse } from "./pulse.ts";
+import { Roster } from "./roster.ts";
 import { type NewRun, RunDriver } from "./run-driver.ts";
 import { Sessions } from "./sessions.ts";
 import type { Reservation } from "./uploads.ts";
@@ -51,7 +51,7 @@ export type CoreOptions = {
   readonly onFailure?: ((error: unknown) => void) | undefined;
 };
 
-export const CHECKPOINT_EVERY = 10;
+const CHECKPOINT_EVERY = 10;
 
 export class CoordinatorCore {
   readonly #options: CoreOptions;
@@ -59,10 +59,8 @@ export class CoordinatorCore {
   readonly #driver: RunDriver;
   readonly #leases: Leases;
   readonly #sessions = new Sessions();
-  readonly #connections = new Set<Connection>();
-  readonly #joined = new Map<WorkerId, Connection>();
+  readonly #roster = new Roster();
   readonly #heartbeats = new Map<WorkerId, Heartbeat>();
-  readonly #rejects = new Map<string, number>();
   readonly #pulse: Pulse;
 
   /**
@@ -116,8 +114,8 @@ export class CoordinatorCore {
   status(traffic: TrafficByWorker = NO_TRAFFIC): RunStatus {
     const live = {
       heartbeats: this.#heartbeats,
-      connected: new Set(this.#joined.keys()),
-      rejects: this.#rejects,
+      connected: this.#roster.connected(),
+      rejects: this.#roster.rejects,
       wish: this.#driver.wish,
       trouble: this.#pulse.trouble,
     };
@@ -132,19 +130,13 @@ export class CoordinatorCore {
   // Connections.
 
   connect(peer: Peer): Connection {
-    const connection = new Connection(peer);
-    this.#connections.add(connection);
-    if (!this.#pulse.running) this.#end(connection, "broken");
+    const connection = this.#roster.add(peer);
+    if (!this.#pulse.running) this.#roster.end(connection, "broken");
     return connection;
   }
 
   disconnect(connection: Connection): void {
-    connection.open = false;
-    this.#connections.delete(connection);
-    const { workerId } = connection;
-    if (workerId !== null && this.#joined.get(workerId) === connection) {
-      this.#joined.delete(workerId);
-    }
+    this.#roster.remove(connection);
   }
 
   receive(connection: Connection, message: ClientMessage): void {
@@ -155,21 +147,16 @@ export class CoordinatorCore {
       this.#dispatch(connection, message);
     });
     // Nothing was answered, so the worker comes back and asks again.
-    if (!done) this.#end(connection, "broken");
+    if (!done) this.#roster.end(connection, "broken");
   }
 
   /** Tells a peer that what it sent is refused; after too many refusals it is let go. */
   refuse(connection: Connection, refused: Reject, round: number | null = null): void {
-    if (!connection.open) return;
-    this.countReject(refused.code);
-    connection.rejects += 1;
-    const { code, message } = refused;
-    connection.peer.send({ type: "reject", code, message: message.slice(0, 1_024), round });
-    if (connection.rejects >= REJECTS_PER_CONNECTION_MAX) this.#end(connection, "refused");
+    this.#roster.refuse(connection, refused, round);
   }
 
   countReject(code: string): void {
-    this.#rejects.set(code, (this.#rejects.get(code) ?? 0) + 1);
+    this.#roster.count(code);
   }
 
   // The owner.
@@ -218,7 +205,7 @@ export class CoordinatorCore {
   /** Ends the hosting: no timer, no connection. The run itself goes on with the next process. */
   close(): void {
     this.#pulse.stop();
-    for (const connection of [...this.#connections]) this.#end(connection, "broken");
+    this.#roster.endAll("broken");
   }
 
   // Messages.
@@ -288,10 +275,7 @@ export class CoordinatorCore {
       return;
     }
     const workerId = admitted.value;
-    const older = this.#joined.get(workerId);
-    if (older) this.#end(older, "replaced");
-    connection.progress = { kind: "joined", workerId };
-    this.#joined.set(workerId, connection);
+    this.#roster.seat(connection, workerId);
     this.#leases.renew(workerId, this.#driver.now());
     connection.peer.send(this.#welcome(workerId));
     const { finishReason, stateRoot } = this.state;
@@ -401,8 +385,7 @@ export class CoordinatorCore {
     this.#leases.end(workerId);
     this.#sessions.end(workerId);
     this.#heartbeats.delete(workerId);
-    const connection = this.#joined.get(workerId);
-    if (connection) this.#end(connection, reason);
+    this.#roster.endWorker(workerId, reason);
   }
 
   #wishFor(wish: "pause" | "stop"): void {
@@ -420,16 +403,16 @@ export class CoordinatorCore {
   #send(effect: Effect): void {
     switch (effect.kind) {
       case "send":
-        this.#joined.get(effect.to)?.peer.send(effect.message);
-        return;
+        this.#roster.send(effect.to, effect.message);
+        break;
       case "broadcast":
-        for (const connection of this.#joined.values()) connection.peer.send(effect.message);
-        return;
+        this.#roster.broadcast(effect.message);
+        break;
       case "receipt": {
         const { round } = effect.commitment.update;
         const receipt = this.#driver.ledger.receipts.of(effect.to, round);
-        if (receipt) this.#joined.get(effect.to)?.peer.send(receipt);
-        return;
+        if (receipt) this.#roster.send(effect.to, receipt);
+        break;
       }
       default:
         unreachable(effect);
@@ -438,12 +421,6 @@ export class CoordinatorCore {
 
   #refuseAndEnd(connection: Connection, refused: Reject): void {
     this.refuse(connection, refused);
-    this.#end(connection, "refused");
-  }
-
-  #end(connection: Connection, reason: CloseReason): void {
-    if (!connection.open) return;
-    this.disconnect(connection);
-    connection.peer.close(reason);
+    this.#roster.end(connection, "refused");
   }
 }

@@ -8,7 +8,7 @@ import type { FrozenRun } from "@manyhands/protocol/run-config";
  * Largest root mean square of one tensor of an update. A step of training moves a weight by well
  * under 1; an update of 64 would destroy the model, and an honest one never comes near.
  */
-export const UPDATE_RMS_MAX = 64;
+const UPDATE_RMS_MAX = 64;
 
 export function roundRulesOf(run: FrozenRun): RoundRules {
   const { codec, outer } = run.recipe;

@@ -231,10 +231,8 @@ export class RunDriver {
 
   #must(event: RunEvent, onDurable?: () => void): void {
     const proposed = this.propose(event, onDurable);
-    assert(
-      proposed.ok,
-      `the coordinator's own ${event.type} is accepted, found ${proposed.ok ? "" : rejectText(proposed.error)}`,
-    );
+    const refused = proposed.ok ? "" : rejectText(proposed.error);
+    assert(proposed.ok, `the coordinator's own ${event.type} is accepted, found ${refused}`);
   }
 
   /** @returns whether an event came of it */

@@ -82,7 +82,7 @@ export class Uploads {
       return err(
         reject(
           "blob/too-large",
-          `expected at most ${this.#byteLengthMax} B, this run's largest update, found ${byteLength} B`,
+          `expected at most ${this.#byteLengthMax} B, one update, found ${byteLength} B`,
         ),
       );
     }

@@ -13,9 +13,9 @@ const digestDecoder = object({
   byteLength: integer(0),
   pages: list(hex(32), { max: Number.MAX_SAFE_INTEGER }),
 });
-export type LogDigest = Decoded<typeof digestDecoder>;
+type LogDigest = Decoded<typeof digestDecoder>;
 
-export function digestOf(bytes: Uint8Array): LogDigest {
+function digestOf(bytes: Uint8Array): LogDigest {
   const pages: string[] = [];
   for (let at = 0; at < bytes.length; at += PAGE_BYTES) {
     pages.push(toHex(platformSha256(bytes.subarray(at, at + PAGE_BYTES))));

@@ -47,7 +47,7 @@ export type Log = {
 export type Sign = (bytes: Bytes) => string;
 export type VerifySignature = (key: SigningKey, bytes: Bytes, signature: string) => boolean;
 
-export const GENESIS_HEAD = "00".repeat(32);
+const GENESIS_HEAD = "00".repeat(32);
 
 export const EMPTY_LOG: LogHead = { length: 0, head: GENESIS_HEAD };
 
@@ -62,12 +62,12 @@ export function headOf(previousHead: string, entry: string): string {
 }
 
 /** What the coordinator signs about a row. @source docs/spec §4.1 */
-export function headSigningBytes(runId: RunId, head: string): Bytes {
+function headSigningBytes(runId: RunId, head: string): Bytes {
   return hashLeaf("manyhands/log-head/v1", fromHex(runId), fromHex(head));
 }
 
 /** The row that an event becomes on top of a head. */
-export function sealRow(
+function sealRow(
   event: RunEvent,
   onto: LogHead,
   signer: { readonly runId: RunId; readonly sign: Sign },

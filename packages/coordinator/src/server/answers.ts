@@ -16,7 +16,7 @@ const STATUS_OF: Partial<Record<RejectCode, number>> = {
   "blob/quota": 429,
 };
 
-export function httpStatusOf(code: RejectCode): number {
+function httpStatusOf(code: RejectCode): number {
   return STATUS_OF[code] ?? 400;
 }
 

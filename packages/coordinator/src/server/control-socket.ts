@@ -17,7 +17,7 @@ import { FRAME_BYTES_MAX, type ServerLimits, TokenBucket } from "./limits.ts";
 import type { TrafficMeter } from "./traffic.ts";
 
 /** WebSocket close codes; 4000 and up are ours. */
-export const CLOSE_CODES: Readonly<Record<CloseReason, number>> = {
+const CLOSE_CODES: Readonly<Record<CloseReason, number>> = {
   left: 1000,
   refused: 1008,
   broken: 1011,

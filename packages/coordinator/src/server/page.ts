@@ -19,13 +19,14 @@ export function frontPage(
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}
 code{background:#eee;padding:.15rem .3rem;border-radius:.2rem}</style>
 <h1>Manyhands</h1>
-<p>Many devices train one model together here. Each trains for a short while on its own, sends a small update, and
-gets everybody's progress back.</p>
+<p>Many devices train one model together here. Each trains for a short while on its own, sends a
+small update, and gets everybody's progress back.</p>
 <ul>
 ${rows}
 </ul>
 <h2>Take part</h2>
-<p>Ask the owner for the join link of a run, and start a worker on any machine with Node 20 or newer:</p>
+<p>Ask the owner for the join link of a run, and start a worker on any machine with Node 20 or
+newer:</p>
 <p><code>npx ${escaped(origin)}/manyhands.tgz join &lt;link&gt;</code></p>
 </html>
 `;

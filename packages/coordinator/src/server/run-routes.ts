@@ -56,8 +56,6 @@ export function addRunRoutes(app: FastifyInstance, { runs, gate, meter }: RunRou
   }
 }
 
-type Summary = ReturnType<typeof summaryOf>;
-
 function summaryOf(status: ReturnType<HostedRun["core"]["status"]>): {
   readonly runId: string;
   readonly name: string;
@@ -69,8 +67,6 @@ function summaryOf(status: ReturnType<HostedRun["core"]["status"]>): {
   const { runId, name, phase, round, position, wish } = status;
   return { runId, name, phase, round, position, wish };
 }
-
-export type { Summary as RunSummary };
 
 const WHOLE_NUMBER = /^\d{1,15}$/;
 

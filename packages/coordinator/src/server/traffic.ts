@@ -1,7 +1,7 @@
 // Bytes at the server's sockets, everything on top of TCP counted, and whose they were. Not a limit
 // on anybody.
 import type { Socket } from "node:net";
-import { canonicalJson, type Json } from "@manyhands/base/canonical";
+import type { Json } from "@manyhands/base/canonical";
 import { type Decoded, hex, integer, list, object } from "@manyhands/base/decode";
 import type { WorkerId } from "@manyhands/protocol/keys";
 import { WORKERS_MAX } from "@manyhands/protocol/limits";
@@ -46,10 +46,6 @@ export class RunTraffic {
     const workers = [...this.#workers].map(([workerId, part]) => ({ workerId, ...part }));
     return { ...this.#total, workers };
   }
-}
-
-export function sameRecord(a: TrafficRecord, b: TrafficRecord): boolean {
-  return canonicalJson(a) === canonicalJson(b);
 }
 
 function sum(a: Traffic, b: Traffic): Traffic {
