@@ -1,4 +1,5 @@
-// Jobs over memory ports: what an update leaves on disk at every moment, and what a restart makes of it.
+// Jobs over memory ports: what an update leaves on disk at every moment, and what a restart makes
+// of it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { feedbackRoot, weightsRoot } from "@manyhands/aggregation/roots";

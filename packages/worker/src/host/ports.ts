@@ -85,7 +85,6 @@ export interface LinkPort {
 }
 
 export type StateFile = "residual" | "update" | "weights" | "optimizer";
-export type FileContent = { readonly header: Json; readonly payload: Uint8Array };
 
 /** The run's own files: each is replaced as a whole or not at all. */
 export interface RunFiles {

@@ -1,4 +1,5 @@
-// The worker's folder: kept files torn at every place, the lock, the device key, the cache, the join URL.
+// The worker's folder: kept files torn at every place, the lock, the device key, the cache, the
+// join URL.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { createPublicKey, verify } from "node:crypto";

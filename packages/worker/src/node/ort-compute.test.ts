@@ -1,4 +1,4 @@
-// The compute port on ONNX Runtime: a tiny model really trains, stops, diverges and keeps its state.
+// The compute port on ONNX Runtime: a tiny model trains, stops, diverges and keeps its state.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { utf8 } from "@manyhands/base/bytes";
