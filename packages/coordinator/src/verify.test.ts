@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, type TestContext, test } from "node:test";
 import { defined } from "@manyhands/base/assert";
+import { compareText } from "@manyhands/base/bytes";
 import { Random } from "@manyhands/base/random";
 import { writeSafetensors } from "@manyhands/engine/checkpoint/safetensors";
 import type { EventOf, RunEvent } from "@manyhands/protocol/events";
@@ -117,12 +118,12 @@ test("a sound run has no problem, and every round is computed again", async () =
   assert.equal(report.phase, "finished");
   assert.equal(report.roundsRecomputed, ROUNDS);
   assert.equal(report.updates, ROUNDS);
-  assert.deepEqual([...seen].sort(), ["blobs", "export", "log"]);
+  assert.deepEqual([...seen].sort(compareText), ["blobs", "export", "log"]);
 });
 
 test("verifying changes nothing in the folder", async (t) => {
   const folder = copy(t);
-  const list = () => readdirSync(folder, { recursive: true }).map(String).sort();
+  const list = () => readdirSync(folder, { recursive: true }).map(String).sort(compareText);
   const before = list();
   const log = readFileSync(runPaths(folder).log);
   await verifyRun(folder);

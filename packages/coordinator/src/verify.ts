@@ -16,7 +16,7 @@ import { LogReplay } from "./verify/log-replay.ts";
 import { Findings, type VerifyProgress, type VerifyReport } from "./verify/report.ts";
 import { sameFloats, WeightsReplay } from "./verify/weights-replay.ts";
 
-export type { VerifyProblem, VerifyProgress, VerifyReport } from "./verify/report.ts";
+export type { VerifyReport } from "./verify/report.ts";
 
 const ROWS_PER_READ = 64;
 

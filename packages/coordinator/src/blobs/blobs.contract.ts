@@ -17,7 +17,14 @@ async function collected(store: BlobStore, root: string, range: ByteRange): Prom
   return concatBytes(...parts);
 }
 
-export function blobsContract(name: string, make: (t: TestContext) => BlobStore): void {
+type Make = (t: TestContext) => BlobStore;
+
+export function blobsContract(name: string, make: Make): void {
+  wholeBlobs(name, make);
+  streams(name, make);
+}
+
+function wholeBlobs(name: string, make: Make): void {
   test(`${name}: gives back what was written, under its root`, (t) => {
     const store = make(t);
     const bytes = pattern(1_000);
@@ -54,7 +61,9 @@ export function blobsContract(name: string, make: (t: TestContext) => BlobStore)
     defined(store.read(root), "it is there").fill(1);
     assert.deepEqual(store.read(root), pattern(100));
   });
+}
 
+function streams(name: string, make: Make): void {
   test(`${name}: takes an upload in pieces, across chunks`, async (t) => {
     const store = make(t);
     const bytes = pattern(CHUNK_BYTES + 5_000);

@@ -8,11 +8,10 @@ import { ok, type Result } from "@manyhands/base/result";
 import type { EventOf, RunEvent } from "@manyhands/protocol/events";
 import type { WorkerId } from "@manyhands/protocol/keys";
 import { CLOSED_ROUNDS_MAX } from "@manyhands/protocol/limits";
-import type { ClientMessage, ClosedRound, ServerMessage } from "@manyhands/protocol/messages";
+import type { ClientMessage, ClosedRound } from "@manyhands/protocol/messages";
 import { type Reject, reject } from "@manyhands/protocol/rejects";
 import type { Effect, RunState, Transition } from "@manyhands/protocol/state";
 import { KERNEL_SET, PROTOCOL_VERSION } from "@manyhands/protocol/version";
-import { roundInfoFor } from "@manyhands/protocol/views";
 import type { History } from "../history.ts";
 import {
   type Heartbeat,
@@ -29,27 +28,15 @@ import {
   type Hello,
   type JoinMessage,
 } from "./connection.ts";
+import type { CoreOptions } from "./core-options.ts";
 import { Leases } from "./leases.ts";
 import type { CorePorts, Peer } from "./ports.ts";
 import { Pulse } from "./pulse.ts";
 import { Roster } from "./roster.ts";
-import { type NewRun, RunDriver } from "./run-driver.ts";
+import { RunDriver } from "./run-driver.ts";
 import { Sessions } from "./sessions.ts";
 import type { Reservation } from "./uploads.ts";
-
-export type CoreOptions = {
-  readonly ports: CorePorts;
-  /** Is this the run's admission token? */
-  readonly admits: (token: string) => boolean;
-  /** What the run begins with, if the log is empty. */
-  readonly create?: NewRun | undefined;
-  /** Closed rounds between two stored states. */
-  readonly checkpointEvery?: number | undefined;
-  /** Told of every event after it is durable. */
-  readonly onEvent?: ((event: RunEvent, state: RunState) => void) | undefined;
-  /** The run has stopped itself: a bug, or a damaged file. Nothing is answered any more. */
-  readonly onFailure?: ((error: unknown) => void) | undefined;
-};
+import { welcomeFor } from "./welcome.ts";
 
 const CHECKPOINT_EVERY = 10;
 
@@ -277,7 +264,9 @@ export class CoordinatorCore {
     const workerId = admitted.value;
     this.#roster.seat(connection, workerId);
     this.#leases.renew(workerId, this.#driver.now());
-    connection.peer.send(this.#welcome(workerId));
+    const session = toHex(this.#ports.randomBytes(32));
+    this.#sessions.add(session, workerId);
+    connection.peer.send(welcomeFor(workerId, session, this.#driver));
     const { finishReason, stateRoot } = this.state;
     if (finishReason !== null) {
       connection.peer.send({ type: "finished", reason: finishReason, stateRoot });
@@ -315,25 +304,6 @@ export class CoordinatorCore {
     }
     const joined = this.#driver.propose(event);
     return joined.ok ? ok(null) : joined;
-  }
-
-  #welcome(workerId: WorkerId): ServerMessage {
-    const { run, phase } = this.state;
-    const { rounds, weights, byteLength, stateRoot } = this.#driver.checkpoint;
-    const session = toHex(this.#ports.randomBytes(32));
-    this.#sessions.add(session, workerId);
-    const current = roundInfoFor(this.state, workerId);
-    const committed = this.state.current?.committed.has(workerId) === true;
-    return {
-      type: "welcome",
-      workerId,
-      session,
-      run,
-      checkpoint: { rounds, root: weights, byteLength, stateRoot },
-      closed: [...this.closedRounds(rounds, CLOSED_ROUNDS_MAX)],
-      current: current && committed ? { ...current, assignment: null } : current,
-      paused: phase === "paused",
-    };
   }
 
   /** The receipt goes out when the event is durable, not before. */

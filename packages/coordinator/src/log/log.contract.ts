@@ -22,7 +22,14 @@ export type LogUnderTest = {
 
 const paused = (tick: number): RunEvent => ({ type: "RunPaused", tick });
 
-export function logContract(name: string, make: (t: TestContext) => LogUnderTest): void {
+type Make = (t: TestContext) => LogUnderTest;
+
+export function logContract(name: string, make: Make): void {
+  appends(name, make);
+  reads(name, make);
+}
+
+function appends(name: string, make: Make): void {
   test(`${name}: begins empty`, (t) => {
     const { log } = make(t);
     assert.deepEqual(log.head(), EMPTY_LOG);
@@ -56,7 +63,9 @@ export function logContract(name: string, make: (t: TestContext) => LogUnderTest
     log.append(log.head().head, [paused(2)]);
     assert.equal(log.head().length, 2);
   });
+}
 
+function reads(name: string, make: Make): void {
   test(`${name}: reads from any row on, at most so many`, (t) => {
     const { log } = make(t);
     log.append(EMPTY_LOG.head, [1, 2, 3, 4, 5].map(paused));

@@ -16,7 +16,7 @@ import { MemoryLog } from "../log/memory-log.ts";
 import { FakeWorker, type MadeUpdate, type MessageOf } from "./fake-worker.ts";
 import type { TinyRun } from "./tiny-run.ts";
 
-export class FakeClock implements Clock {
+class FakeClock implements Clock {
   #now = 0;
   readonly #timers = new Set<{ readonly at: number; readonly wake: () => void }>();
 
@@ -129,7 +129,7 @@ export class CoreStage {
 }
 
 /** A worker's end of a connection. */
-export class Actor {
+class Actor {
   readonly stage: CoreStage;
   readonly worker: FakeWorker;
   readonly heard: ServerMessage[] = [];
