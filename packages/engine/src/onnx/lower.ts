@@ -7,6 +7,7 @@ import {
   inputName,
   type Op,
   type OpKind,
+  type Shape,
   type Tensor,
   topologicalOrder,
 } from "../ir/tensor.ts";
@@ -15,7 +16,17 @@ import { elementType, MICROSOFT, OnnxModel } from "./model.ts";
 export type LowerOptions = {
   /** ONNX Runtime's CPU kernels have FusedMatMul; its WebGPU kernels do not. Default true. */
   readonly fusedMatmul?: boolean;
+  /** WebGPU kernels have no OneHot of int32 ids: false compares with a range. Default true. */
+  readonly oneHot?: boolean;
+  /**
+   * Whether an inverse root mean square may come from the kernel that normalises. False lowers every
+   * IR node by itself, so that it can be computed again alone, to the bit. Default true.
+   */
+  readonly sharedInverse?: boolean;
 };
+
+/** Only operators that ONNX Runtime's WebGPU kernels have. */
+export const WEBGPU_LOWERING: LowerOptions = { fusedMatmul: false, oneHot: false };
 
 /**
  * A table of this many rows or fewer gets its gradient as a matrix product, the others by
@@ -93,13 +104,14 @@ function reduction<K extends "reduceSum" | "reduceMean" | "reduceMax">(type: str
     model.emit(type, [at(inputs, 0), model.int64s(op.axes)], { keepdims: op.keepDims ? 1 : 0 });
 }
 
-const lowerScatterRows: Lowering<"scatterRows"> = (_op, node, inputs, { model }) => {
+const lowerScatterRows: Lowering<"scatterRows"> = (_op, node, inputs, context) => {
+  const { model } = context;
   const [rows = 0, width = 0] = node.shape;
   const count = (node.inputs[0]?.shape ?? []).reduce((product, dim) => product * dim, 1);
   const ids = model.emit("Reshape", [at(inputs, 0), model.int64s([count])]);
   const dy = model.emit("Reshape", [at(inputs, 1), model.int64s([count, width])]);
   if (rows <= ONE_HOT_ROWS_MAX) {
-    const hot = emitOneHot(model, ids, rows);
+    const hot = emitOneHot(context, ids, { shape: [count], depth: rows });
     return model.emit("Gemm", [hot, dy], { transA: 1, transB: 0, alpha: { float: 1 } });
   }
   const zeros = model.emit("Expand", [model.scalar(0), model.int64s([rows, width])]);
@@ -108,7 +120,16 @@ const lowerScatterRows: Lowering<"scatterRows"> = (_op, node, inputs, { model })
   return model.emit("ScatterND", [zeros, indices, dy], { reduction: "add" });
 };
 
-function emitOneHot(model: OnnxModel, ids: string, depth: number): string {
+function emitOneHot(
+  { model, options }: Context,
+  ids: string,
+  { shape, depth }: { readonly shape: Shape; readonly depth: number },
+): string {
+  if (options.oneHot === false) {
+    const column = model.emit("Reshape", [ids, model.int64s([...shape, 1])]);
+    const range = model.constant(Int32Array.from({ length: depth }, (_, i) => i), [depth]);
+    return model.emit("Cast", [model.emit("Equal", [column, range])], { to: elementType("f32") });
+  }
   const values = model.emit("Concat", [unsqueezed(model, 0), unsqueezed(model, 1)], { axis: 0 });
   // The kernel for int32 ids wants an int32 depth.
   const wide = model.emit("Cast", [model.int64s([depth])], { to: 6 });
@@ -125,11 +146,12 @@ const lowerRope: Lowering<"rope"> = (_op, _node, inputs, { model }) => {
   return model.emit("RotaryEmbedding", [x, position, cos, sin], {}, MICROSOFT);
 };
 
-const lowerRmsNormalize: Lowering<"rmsNormalize"> = (op, _node, inputs, { model, inverses }) => {
+const lowerRmsNormalize: Lowering<"rmsNormalize"> = (op, _node, inputs, context) => {
+  const { model, inverses, options } = context;
   const attributes = { axis: -1, epsilon: { float: op.eps } };
   const type = "SimplifiedLayerNormalization";
   const outputs = model.emitMany({ type, inputs, attributes, domain: "" }, 2);
-  inverses.set(`${at(inputs, 0)}/${op.eps}`, at(outputs, 1));
+  if (options.sharedInverse ?? true) inverses.set(`${at(inputs, 0)}/${op.eps}`, at(outputs, 1));
   return at(outputs, 0);
 };
 
@@ -197,10 +219,10 @@ const LOWERINGS: Lowerings = {
   concat: (op, _node, inputs, { model }) => model.emit("Concat", inputs, { axis: op.axis }),
   gather: (_op, _node, inputs, { model }) => model.emit("Gather", inputs, { axis: 0 }),
   scatterRows: lowerScatterRows,
-  oneHot: (_op, node, inputs, { model }) => {
+  oneHot: (_op, node, inputs, context) => {
     const depth = node.shape.at(-1) ?? 0;
     assert(depth > 0, "a one-hot vector has a depth");
-    return emitOneHot(model, at(inputs, 0), depth);
+    return emitOneHot(context, at(inputs, 0), { shape: node.shape.slice(0, -1), depth });
   },
   cast: (_op, node, inputs, { model }) =>
     model.emit("Cast", inputs, { to: elementType(node.dtype) }),

@@ -1,0 +1,125 @@
+// What every build of ONNX Runtime has in common: from a graph to a session, from arrays to tensors.
+// It deliberately imports no build: each runtime's file brings its own.
+import { assert, defined } from "@manyhands/base/assert";
+import { ManyhandsError, messageOf } from "@manyhands/base/errors";
+import type * as common from "onnxruntime-common";
+import { type Graph, inputName, type Tensor, type TensorData } from "../ir/tensor.ts";
+import { type LowerOptions, lowerToOnnx } from "../onnx/lower.ts";
+import type { Executable, Feeds } from "./runtime.ts";
+
+/** A build of ONNX Runtime: onnxruntime-node or one of onnxruntime-web's. */
+export type Ort = Pick<typeof common, "InferenceSession" | "Tensor">;
+export type OrtSession = common.InferenceSession;
+export type OrtTensor = common.Tensor;
+export type SessionOptions = common.InferenceSession.SessionOptions;
+
+/** How one backend compiles: its build, its operators, its options. */
+export type OrtBackend = {
+  readonly ort: Ort;
+  readonly lowering: LowerOptions;
+  readonly session: SessionOptions;
+  /** Whether a run writes into given arrays itself: onnxruntime-web silently does not. */
+  readonly preallocates: boolean;
+};
+
+/** ONNX Runtime could not build or run a graph. */
+class RuntimeError extends ManyhandsError {
+  override readonly name = "RuntimeError";
+}
+
+/** @throws RuntimeError if ONNX Runtime rejects the graph */
+export async function createSession(
+  backend: OrtBackend,
+  graph: Graph,
+  options: SessionOptions = {},
+): Promise<OrtSession> {
+  try {
+    const bytes = lowerToOnnx(graph, backend.lowering);
+    return await backend.ort.InferenceSession.create(bytes, {
+      interOpNumThreads: 1,
+      executionMode: "sequential",
+      logSeverityLevel: 4,
+      ...backend.session,
+      ...options,
+    });
+  } catch (caught) {
+    throw new RuntimeError(`ONNX Runtime rejects the graph: ${messageOf(caught)}`, {
+      cause: caught,
+      hint: "an operation may be unknown to this version; try another device",
+    });
+  }
+}
+
+export function tensorOf(ort: Ort, node: Tensor, data: TensorData): OrtTensor {
+  return data instanceof Float32Array
+    ? new ort.Tensor("float32", data, node.shape)
+    : new ort.Tensor("int32", data, node.shape);
+}
+
+/** Wraps arrays as tensors once: the same array is fed in every step, with new contents. */
+class TensorCache {
+  readonly #ort: Ort;
+  readonly #known = new Map<string, { readonly data: TensorData; readonly tensor: OrtTensor }>();
+
+  constructor(ort: Ort) {
+    this.#ort = ort;
+  }
+
+  tensor(node: Tensor, name: string, data: TensorData): OrtTensor {
+    const known = this.#known.get(name);
+    if (known?.data === data) return known.tensor;
+    const tensor = tensorOf(this.#ort, node, data);
+    this.#known.set(name, { data, tensor });
+    return tensor;
+  }
+}
+
+/** A session that reads arrays and returns arrays. */
+export class OrtExecutable implements Executable {
+  readonly #backend: OrtBackend;
+  readonly #session: OrtSession;
+  readonly #graph: Graph;
+  readonly #cache: TensorCache;
+
+  constructor(backend: OrtBackend, session: OrtSession, graph: Graph) {
+    this.#backend = backend;
+    this.#session = session;
+    this.#graph = graph;
+    this.#cache = new TensorCache(backend.ort);
+  }
+
+  async run(
+    feeds: Feeds,
+    into: Readonly<Record<string, Float32Array>> = {},
+  ): Promise<Record<string, Float32Array>> {
+    const inputs: Record<string, OrtTensor> = {};
+    for (const node of this.#graph.inputs) {
+      const name = inputName(node);
+      const data = defined(feeds[name], `the input ${name} is fed`);
+      inputs[name] = this.#cache.tensor(node, `feed ${name}`, data);
+    }
+    const fetches: Record<string, OrtTensor | null> = {};
+    for (const [name, node] of this.#graph.outputs) {
+      const data = this.#backend.preallocates ? into[name] : undefined;
+      fetches[name] = data ? this.#cache.tensor(node, `fetch ${name}`, data) : null;
+    }
+    const results = await this.#session.run(inputs, fetches);
+    const outputs: Record<string, Float32Array> = {};
+    for (const name of this.#graph.outputs.keys()) {
+      outputs[name] = this.#received(name, results[name], into[name]);
+    }
+    return outputs;
+  }
+
+  #received(name: string, tensor: OrtTensor | undefined, target?: Float32Array): Float32Array {
+    if (target && this.#backend.preallocates) return target;
+    const data = tensor?.data;
+    assert(data instanceof Float32Array, `the output ${name} is f32`);
+    target?.set(data);
+    return target ?? data;
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.release();
+  }
+}
