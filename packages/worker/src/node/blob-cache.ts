@@ -11,6 +11,8 @@ import { readIfThere } from "./disk-files.ts";
 /** Old checkpoints are of no use; several runs may share a cache. */
 const CHECKPOINTS_KEPT = 4;
 
+let temporaries = 0;
+
 export type CachedUse = Exclude<BlobUse, "none">;
 
 export class BlobCache {
@@ -33,9 +35,10 @@ export class BlobCache {
     const kept = await readIfThere(path);
     if (kept?.length === byteLength && toHex(blobRoot(kept, this.#hash)) === root) return kept;
     const bytes = await fetch();
-    // A process id in the name: workers that share a cache may fetch the same blob at once.
+    // Workers that share a cache may fetch the same blob at once, also within one process.
+    temporaries += 1;
     await replaceFile(path, [bytes], {
-      temporary: `${path}.${process.pid}`,
+      temporary: `${path}.${process.pid}-${temporaries}`,
       durable: false,
     }).catch(() => undefined);
     if (use === "checkpoint") await dropOldest(folder);

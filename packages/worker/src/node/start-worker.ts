@@ -8,7 +8,7 @@ import { ByteMeter } from "@manyhands/net/byte-meter";
 import { type MeteredAgents, meteredAgents } from "@manyhands/net/node/agents";
 import { nodeHttp } from "@manyhands/net/node/http-client";
 import { openTextSocket } from "@manyhands/net/node/text-socket";
-import { SERVER_MESSAGE_BYTES_MAX } from "@manyhands/protocol/limits";
+import { NAME_CHARS_MAX, SERVER_MESSAGE_BYTES_MAX } from "@manyhands/protocol/limits";
 import type { CoreStatus } from "../core/status.ts";
 import type { Identity, StopMode, WorkerEnd } from "../core/types.ts";
 import { WorkerHost } from "../host/host.ts";
@@ -97,7 +97,7 @@ function run({ options, target, identity, release }: Start): RunningWorker {
     config: {
       runId: target.runId,
       token: target.token,
-      name: options.name,
+      name: options.name.slice(0, NAME_CHARS_MAX).toWellFormed() || "worker",
       identity,
       numerics: ports.compute.numerics,
       seed: randomBytes(6).readUIntBE(0, 6),
