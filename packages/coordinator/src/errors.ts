@@ -57,7 +57,8 @@ export class DiskError extends ManyhandsError {
   override readonly name = "DiskError";
   readonly full: boolean;
   constructor(doing: string, cause: unknown) {
-    const full = errorCodeOf(cause) === "ENOSPC" || errorCodeOf(cause) === "EDQUOT";
+    const code = errorCodeOf(cause);
+    const full = code === "ENOSPC" || code === "EDQUOT" || sqliteCodeOf(cause) === SQLITE_FULL;
     super(full ? `${doing}: the disk is full` : `${doing}: ${sentenceOf(cause)}`, {
       cause,
       hint: full ? "free some space; the run goes on by itself" : "check the folder and its rights",
@@ -81,6 +82,14 @@ export class ListenError extends ManyhandsError {
 export function errorCodeOf(caught: unknown): string | undefined {
   const tagged = caught instanceof Error && "code" in caught;
   return tagged && typeof caught.code === "string" ? caught.code : undefined;
+}
+
+const SQLITE_FULL = 13;
+
+/** SQLite's primary result code, if the caught value has one. */
+export function sqliteCodeOf(caught: unknown): number | undefined {
+  const tagged = caught instanceof Error && "errcode" in caught;
+  return tagged && typeof caught.errcode === "number" ? caught.errcode & 0xff : undefined;
 }
 
 function sentenceOf(caught: unknown): string {

@@ -7,7 +7,7 @@ import { messageOf } from "@manyhands/base/errors";
 import { hashLeaf, sha256 } from "@manyhands/base/hash";
 import type { RunEvent } from "@manyhands/protocol/events";
 import type { RunId } from "@manyhands/protocol/run-config";
-import { CorruptLogError, DiskError, LogConflictError } from "../errors.ts";
+import { CorruptLogError, DiskError, LogConflictError, sqliteCodeOf } from "../errors.ts";
 import { EMPTY_LOG, type Log, type LogHead, type LogRow, type Sign, sealRows } from "./log.ts";
 
 const SCHEMA = `
@@ -114,10 +114,16 @@ export class SqliteLog implements Log {
     } catch (error) {
       // Some failures (a full disk) have rolled back already; then there is nothing left to undo.
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      if (DAMAGE.has(sqliteCodeOf(error) ?? 0)) {
+        throw new CorruptLogError(null, messageOf(error), { cause: error });
+      }
       throw new DiskError(doing, error);
     }
   }
 }
+
+/** SQLITE_CORRUPT, SQLITE_CONSTRAINT (the row is there already), SQLITE_NOTADB: waiting won't help. */
+const DAMAGE = new Set([11, 19, 26]);
 
 const SELECT_ROWS = `SELECT sequence, event, entry, previousHead, head, signature
   FROM log WHERE sequence >= ? ORDER BY sequence LIMIT ?`;
