@@ -9,7 +9,14 @@ import type { Executable, Feeds } from "./runtime.ts";
 
 /** A build of ONNX Runtime: onnxruntime-node or one of onnxruntime-web's. */
 export type Ort = Pick<typeof common, "InferenceSession" | "Tensor">;
-export type OrtSession = common.InferenceSession;
+/** What is used of a session. */
+export type OrtSession = {
+  run(
+    feeds: common.InferenceSession.FeedsType,
+    fetches?: common.InferenceSession.FetchesType,
+  ): Promise<common.InferenceSession.ReturnType>;
+  release(): Promise<void>;
+};
 export type OrtTensor = common.Tensor;
 export type SessionOptions = common.InferenceSession.SessionOptions;
 

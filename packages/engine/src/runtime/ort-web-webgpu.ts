@@ -1,0 +1,17 @@
+// WebGPU in a browser: onnxruntime-web with GPU kernels.
+import * as ort from "onnxruntime-web/webgpu";
+import { ortWebGpu } from "./ort-webgpu.ts";
+import type { StatefulRuntime } from "./runtime.ts";
+
+export type WebGpuOptions = {
+  /** The runtime's WASM file, or the folder of its files. Default: beside its script. */
+  readonly files?: Uint8Array | string;
+};
+
+/** Once per page: the runtime's module keeps the first options. */
+export function ortWebWebGpu(options: WebGpuOptions = {}): StatefulRuntime {
+  if (typeof options.files === "string") ort.env.wasm.wasmPaths = options.files;
+  else if (options.files) ort.env.wasm.wasmBinary = options.files;
+  ort.env.wasm.numThreads = 1;
+  return ortWebGpu(ort);
+}
