@@ -10,13 +10,9 @@ import { Sampler } from "@manyhands/engine/data/sampler";
 import { input } from "@manyhands/engine/ir/ops";
 import { graphOf } from "@manyhands/engine/ir/tensor";
 import type { LlamaConfig } from "@manyhands/engine/model/config";
+import { decoderLogits, weightFeeds, weightTensors } from "@manyhands/engine/model/decoder";
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
-import {
-  decoderLogits,
-  fullPositions,
-  weightFeeds,
-  weightTensors,
-} from "@manyhands/engine/model/llama";
+import { llamaDecoder } from "@manyhands/engine/model/llama";
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
 import { createEvaluator } from "@manyhands/engine/train/evaluate";
 import { MUON_RECIPE } from "@manyhands/engine/train/options";
@@ -156,8 +152,8 @@ async function logitsOf(
   texts: readonly Uint8Array[],
 ): Promise<Float32Array[]> {
   const time = Math.max(...texts.map((text) => text.length));
-  const parts = { config, weights: weightTensors(config), positions: fullPositions(config, time) };
-  const logits = decoderLogits(parts, input("ids", [1, time], "i32"));
+  const ids = input("ids", [1, time], "i32");
+  const logits = decoderLogits(llamaDecoder(config), weightTensors(config), ids);
   const executable = await ortNode.compile(graphOf({ logits }));
   const rows: Float32Array[] = [];
   for (const text of texts) {

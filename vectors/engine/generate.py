@@ -12,7 +12,7 @@ import pathlib
 import numpy as np
 import torch
 import transformers
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 HERE = pathlib.Path(__file__).parent
 F64 = torch.float64
@@ -141,6 +141,18 @@ def operations():
     return {"made": made(), "cases": CASES}
 
 
+def more_operations():
+    """GPT-2's: after everything else, so that the older vectors keep their random numbers."""
+    x = rand(2, 3, 4)
+    layer = lambda eps: lambda a, g, b: torch.nn.functional.layer_norm(a, a.shape[-1:], g, b, eps)
+    case("layerNormalize", layer(1e-5), [x, rand(4), rand(4)], eps=1e-5)
+    # A mean that is large beside the deviation, as in a residual stream.
+    case("layerNormalize", layer(1e-2), [rand(5, 3, low=2, high=3), rand(3), rand(3)], eps=1e-2)
+    inverse = lambda a: torch.rsqrt(a.var(-1, keepdim=True, unbiased=False) + 1e-5)
+    case("layerInverse", inverse, [x], eps=1e-5)
+    case("gelu", lambda a: torch.nn.functional.gelu(a, approximate="tanh"), [rand(3, 5, low=-6, high=6)])
+
+
 def made():
     return f"torch {torch.__version__}, transformers {transformers.__version__}, float64"
 
@@ -176,8 +188,35 @@ def rotary(inverse, ids):
     return both.cos(), both.sin()
 
 
+GPT2_CONFIGS = {"GPT-2, tied": dict(tie_word_embeddings=True), "GPT-2, untied": dict(tie_word_embeddings=False)}
+
+
+def gpt2_of(**own):
+    config = GPT2Config(
+        vocab_size=19, n_embd=16, n_inner=40, n_layer=2, n_head=4, n_positions=12, layer_norm_epsilon=1e-5,
+        activation_function="gelu_new", resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, attn_implementation="eager", **own,
+    )
+    model = GPT2LMHeadModel(config).to(F64)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            gain = p.dim() == 1 and name.endswith("weight")
+            p.copy_((torch.randn(p.shape) * 0.15 + (1 if gain else 0)).float().to(F64))
+    return model
+
+
+def gpt2_order(config):
+    names = ["transformer.wte.weight", "transformer.wpe.weight"]
+    for layer in range(config.n_layer):
+        for part in ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"]:
+            names += [f"transformer.h.{layer}.{part}.{kind}" for kind in ["weight", "bias"]]
+    names += ["transformer.ln_f.weight", "transformer.ln_f.bias"]
+    return names if config.tie_word_embeddings else names + ["lm_head.weight"]
+
+
 def order(config):
     """Our order of parameters, as `parameterSpecs` lists them."""
+    if config.model_type == "gpt2":
+        return gpt2_order(config)
     names = ["model.embed_tokens.weight"]
     for layer in range(config.num_hidden_layers):
         own = ["input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"]
@@ -194,6 +233,12 @@ def flat(model, value):
 
 def config_of(model):
     c = model.config
+    if c.model_type == "gpt2":
+        return {
+            "modelType": "gpt2", "vocabSize": c.vocab_size, "nPositions": c.n_positions, "nEmbd": c.n_embd, "nLayer": c.n_layer,
+            "nHead": c.n_head, "nInner": c.n_inner, "layerNormEpsilon": c.layer_norm_epsilon,
+            "tieWordEmbeddings": c.tie_word_embeddings,
+        }
     return {
         "vocabSize": c.vocab_size, "hiddenSize": c.hidden_size, "intermediateSize": c.intermediate_size,
         "numHiddenLayers": c.num_hidden_layers, "numAttentionHeads": c.num_attention_heads,
@@ -207,10 +252,10 @@ def loss_of(model, tokens):
     return logits, torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
 
-def models():
+def models(made_of, configs):
     entries = []
-    for name, own in CONFIGS.items():
-        model = model_of(**own)
+    for name, own in configs.items():
+        model = made_of(**own)
         tokens = torch.randint(0, 19, (3, 9))
         logits, loss = loss_of(model, tokens)
         loss.backward()
@@ -222,7 +267,7 @@ def models():
             "weights": packed(flat(model, lambda p: p.data)), "logits": packed(logits), "loss": loss.item(),
             "gradients": packed(flat(model, lambda p: p.grad)),
         })
-    return {"made": made(), "models": entries}
+    return entries
 
 
 QUINTIC = [(3.4445, -4.7750, 2.0315)] * 5
@@ -255,7 +300,7 @@ RECIPES = {
 def train(model, recipe, tokens, scales):
     options, muon = recipe["adamw"], recipe.get("muon")
     parameters = dict(model.named_parameters())
-    is_muon = lambda n, p: muon is not None and p.dim() == 2 and n.startswith("model.layers.")
+    is_muon = lambda n, p: muon is not None and p.dim() == 2 and n.startswith(("model.layers.", "transformer.h."))
     groups = {True: [], False: []}
     for n, p in parameters.items():
         if not is_muon(n, p):
@@ -284,14 +329,16 @@ def train(model, recipe, tokens, scales):
                 polar = muon["orthogonalization"] == "polarExpress"
                 update = orthogonal(p.grad.lerp(m, mu), POLAR if polar else QUINTIC, 1.02 if polar else 1)
                 p.mul_(1 - lr * muon["weightDecay"])
-                p.sub_(update * (lr * max(1, p.shape[0] / p.shape[1]) ** 0.5))
+                # GPT-2 stores [in, out], Llama [out, in].
+                outs, ins = reversed(p.shape) if n.startswith("transformer.") else p.shape
+                p.sub_(update * (lr * max(1, outs / ins) ** 0.5))
     return losses, norms
 
 
-def trainings():
+def trainings(make, recipes):
     entries = []
-    for name, recipe in RECIPES.items():
-        model = model_of(**CONFIGS["grouped queries, untied"])
+    for name, recipe in recipes.items():
+        model = make()
         weights = packed(flat(model, lambda p: p.data))
         tokens = torch.randint(0, 19, (10, 3, 9))
         scales = [min(1, (i + 1) / 3) * 0.95**i for i in range(10)]
@@ -301,8 +348,22 @@ def trainings():
             "learningRateScales": scales, "weights": weights, "losses": losses, "gradientNorms": norms,
             "finalWeights": packed(flat(model, lambda p: p.data)),
         })
-    return {"made": made(), "trainings": entries}
+    return entries
 
 
-for filename, content in [("operations", operations()), ("models", models()), ("trainings", trainings())]:
+def everything():
+    """In this order, so that what is added later leaves the older random numbers as they are."""
+    llama = lambda: model_of(**CONFIGS["grouped queries, untied"])
+    gpt2 = lambda: gpt2_of(**GPT2_CONFIGS["GPT-2, untied"])
+    older = [operations(), models(model_of, CONFIGS), trainings(llama, RECIPES)]
+    more_operations()
+    both = {f"GPT-2, {name}": RECIPES[name] for name in ["adamw", "muon, polar express"]}
+    return {
+        "operations": older[0],
+        "models": {"made": made(), "models": older[1] + models(gpt2_of, GPT2_CONFIGS)},
+        "trainings": {"made": made(), "trainings": older[2] + trainings(gpt2, both)},
+    }
+
+
+for filename, content in everything().items():
     (HERE / f"{filename}.json").write_text(json.dumps(content, indent=1) + "\n")

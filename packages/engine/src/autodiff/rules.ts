@@ -64,6 +64,35 @@ const rmsInverseRule: Rule<"rmsInverse"> = (_op, y, dy) => {
   return [ir.mul(x, ir.mul(dy, ir.mul(ir.pow(y, 3), ir.scalar(-1 / width))))];
 };
 
+/**
+ * With n = (x − mean) · r and t = dy·gain: dx = r (t − mean(t) − n · mean(t·n)), dgain = Σ dy·n,
+ * dbias = Σ dy.
+ */
+const layerNormalizeRule: Rule<"layerNormalize"> = (op, y, dy) => {
+  const [x, gain, bias] = [arg(y, 0), arg(y, 1), arg(y, 2)];
+  const width = sizeOf(gain.shape);
+  const plain = {
+    gain: ir.constant(new Float32Array(width).fill(1), gain.shape),
+    bias: ir.constant(new Float32Array(width), bias.shape),
+  };
+  const normalized = ir.layerNormalize(x, plain, op.eps);
+  const product = ir.mul(dy, normalized);
+  const column = ir.reshape(gain, [width, 1]);
+  const mean = ir.matmul(dy, column, { scale: 1 / width });
+  const slope = ir.matmul(product, column, { scale: 1 / width });
+  const shift = ir.add(ir.mul(normalized, slope), mean);
+  const dx = ir.mul(ir.sub(ir.mul(dy, gain), shift), ir.layerInverse(x, op.eps));
+  return [dx, sumTo(product, gain.shape), sumTo(dy, bias.shape)];
+};
+
+/** y = 1/√(v + eps): dx = −dy · y³ · (x − mean) / C. */
+const layerInverseRule: Rule<"layerInverse"> = (_op, y, dy) => {
+  const x = arg(y, 0);
+  const width = x.shape.at(-1) ?? 1;
+  const centred = ir.sub(x, ir.reduceMean(x, [-1], { keepDims: true }));
+  return [ir.mul(centred, ir.mul(dy, ir.mul(ir.pow(y, 3), ir.scalar(-1 / width))))];
+};
+
 /** The gradient goes to the greatest elements, in equal shares. */
 const reduceMaxRule: Rule<"reduceMax"> = (op, y, dy) => {
   const x = arg(y, 0);
@@ -156,5 +185,7 @@ export const RULES: Rules = {
   rope: (_op, y, dy) => [ir.rope(dy, arg(y, 1), ir.neg(arg(y, 2))), undefined, undefined],
   rmsNormalize: rmsNormalizeRule,
   rmsInverse: rmsInverseRule,
+  layerNormalize: layerNormalizeRule,
+  layerInverse: layerInverseRule,
   custom: (op, _y, dy) => [undefined, ...op.gradient(dy)],
 };

@@ -4,7 +4,8 @@
 import * as ir from "../ir/ops.ts";
 import { type Graph, graphOf, type Tensor } from "../ir/tensor.ts";
 import { headSize, type LlamaConfig } from "../model/config.ts";
-import { decoderLogits, fullPositions, type KeyValue, weightTensors } from "../model/llama.ts";
+import { decoderLogits, weightTensors } from "../model/decoder.ts";
+import { type KeyValue, llamaDecoder } from "../model/llama.ts";
 
 /** Keys and values of every layer, as named outputs. */
 function namedKeyValues(layers: readonly KeyValue[]): Record<string, Tensor> {
@@ -27,9 +28,9 @@ export function prefillGraph(config: LlamaConfig): Graph {
     layers.push(fresh);
     return fresh;
   };
-  const positions = fullPositions(config, size);
-  const parts = { config, weights: weightTensors(config), positions, cache };
-  const logits = decoderLogits(parts, ir.input("ids", [1, size], "i32"));
+  const decoder = llamaDecoder(config, { cache });
+  const ids = ir.input("ids", [1, size], "i32");
+  const logits = decoderLogits(decoder, weightTensors(config), ids);
   return graphOf({ logits, ...namedKeyValues(layers) });
 }
 
@@ -55,7 +56,7 @@ export function stepGraph(config: LlamaConfig): Graph {
     sin: ir.input("sin", [1, half]),
     mask: ir.input("mask", [1, size + 1]),
   };
-  const parts = { config, weights: weightTensors(config), positions, cache };
-  const logits = decoderLogits(parts, ir.input("ids", [1, 1], "i32"));
+  const decoder = llamaDecoder(config, { positions, cache });
+  const logits = decoderLogits(decoder, weightTensors(config), ir.input("ids", [1, 1], "i32"));
   return graphOf({ logits, ...namedKeyValues(layers) });
 }

@@ -14,7 +14,9 @@ type ModelVector = {
   readonly logits: PackedTensor;
 };
 
-const { models } = readVectors<{ models: readonly ModelVector[] }>("models");
+const { models: all } = readVectors<{ models: readonly ModelVector[] }>("models");
+/** GPT-2's cannot be generated from: it has no cache of keys and values. */
+const models = all.filter(({ config }) => !("modelType" in config));
 
 function weightsOf(vector: ModelVector): Float32Array {
   return Float32Array.from(unpack(vector.weights));

@@ -3,8 +3,9 @@
 import { assert } from "@manyhands/base/assert";
 import { Random } from "@manyhands/base/random";
 import { headSize, type LlamaConfig } from "../model/config.ts";
+import { weightFeeds } from "../model/decoder.ts";
 import { MASKED, ropeTables } from "../model/layers.ts";
-import { weightFeeds } from "../model/llama.ts";
+
 import type { Executable, Runtime } from "../runtime/runtime.ts";
 import { prefillGraph, stepGraph } from "./decoding-graphs.ts";
 import { type SamplingOptions, sampleToken } from "./sampler.ts";

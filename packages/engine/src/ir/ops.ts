@@ -285,6 +285,28 @@ export function rmsInverse(x: Tensor, eps: number): Tensor {
 }
 
 /**
+ * (x − mean(x)) · gain / √(variance(x) + eps) + bias over the last axis: x [..., C], gain and bias
+ * [C]. The variance is that of the whole population.
+ */
+export function layerNormalize(
+  x: Tensor,
+  { gain, bias }: { readonly gain: Tensor; readonly bias: Tensor },
+  eps: number,
+): Tensor {
+  const width = x.shape.slice(-1);
+  if (!sameShape(gain.shape, width) || !sameShape(bias.shape, width)) {
+    const shapes = [x.shape, gain.shape, bias.shape];
+    throw new ShapeError("layerNormalize", "x [..., C], gain [C] and bias [C]", shapes);
+  }
+  return node({ kind: "layerNormalize", eps }, [x, gain, bias], x.shape);
+}
+
+/** 1 / √(variance(x) + eps) over the last axis: [..., C] → [..., 1]. */
+export function layerInverse(x: Tensor, eps: number): Tensor {
+  return node({ kind: "layerInverse", eps }, [x], [...x.shape.slice(0, -1), 1]);
+}
+
+/**
  * The first argument, whose gradient goes by the given rule to the other arguments, and not through
  * the nodes that computed it.
  */

@@ -47,6 +47,8 @@ export type Op =
   | { readonly kind: "rope" }
   | { readonly kind: "rmsNormalize"; readonly eps: number }
   | { readonly kind: "rmsInverse"; readonly eps: number }
+  | { readonly kind: "layerNormalize"; readonly eps: number }
+  | { readonly kind: "layerInverse"; readonly eps: number }
   | { readonly kind: "custom"; readonly gradient: CustomGradient };
 
 export type MatmulOp = {

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { InputError } from "@manyhands/base/errors";
-import { checkConfig, type LlamaConfig, parameterCount, parameterPlaces } from "./config.ts";
+import {
+  checkConfig,
+  type Gpt2Config,
+  type LlamaConfig,
+  parameterCount,
+  parameterPlaces,
+} from "./config.ts";
+import { weightInputs } from "./decoder.ts";
 import { initialWeights } from "./initial-weights.ts";
-import { weightInputs } from "./llama.ts";
 
 const demo: LlamaConfig = {
   vocabSize: 256,
@@ -18,13 +24,42 @@ const demo: LlamaConfig = {
   tieWordEmbeddings: false,
 };
 
+const gpt2: Gpt2Config = {
+  modelType: "gpt2",
+  vocabSize: 50_257,
+  nPositions: 1_024,
+  nEmbd: 768,
+  nLayer: 12,
+  nHead: 12,
+  nInner: 3_072,
+  layerNormEpsilon: 1e-5,
+  tieWordEmbeddings: true,
+};
+
+test("GPT-2 has the 124 439 808 weights of the published one", () => {
+  assert.equal(parameterCount(gpt2), 124_439_808);
+  assert.throws(() => checkConfig({ ...gpt2, nHead: 7 }), InputError);
+  assert.throws(() => checkConfig({ ...gpt2, layerNormEpsilon: 0 }), InputError);
+});
+
+test("initial weights of a GPT-2: gains 1, biases and writers 0", () => {
+  const small = { ...gpt2, vocabSize: 19, nEmbd: 24, nInner: 32, nLayer: 1, nPositions: 8 };
+  const weights = initialWeights(small, 7);
+  for (const { name, offset, size } of parameterPlaces(small)) {
+    const own = weights.subarray(offset, offset + size);
+    if (/bias|c_proj/.test(name)) assert(own.every((w) => w === 0));
+    else if (/ln_/.test(name)) assert(own.every((w) => w === 1));
+    else assert(own.some((w) => w !== 0));
+  }
+});
+
 test("the demo model has 820 352 weights, tied 32 768 fewer", () => {
   assert.equal(parameterCount(demo), 820_352);
   assert.equal(parameterCount({ ...demo, tieWordEmbeddings: true }), 820_352 - 32_768);
 });
 
 test("places and graph inputs tile the flat weights without a gap", () => {
-  for (const config of [demo, { ...demo, numKeyValueHeads: 2, tieWordEmbeddings: true }]) {
+  for (const config of [demo, { ...demo, numKeyValueHeads: 2, tieWordEmbeddings: true }, gpt2]) {
     for (const list of [parameterPlaces(config), weightInputs(config)]) {
       let end = 0;
       for (const { offset, size, shape } of list) {

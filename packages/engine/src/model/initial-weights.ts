@@ -2,35 +2,35 @@
 // bits. It deliberately uses no logarithm, sine or runtime, whose last bits differ between
 // machines.
 import { Random } from "@manyhands/base/random";
-import { type LlamaConfig, type ParameterPlace, parameterPlaces } from "./config.ts";
+import { type ModelConfig, type ParameterPlace, parameterPlaces } from "./config.ts";
 
 /** The standard deviation of matrices that read the residual stream, and of a tied embedding. */
 const INITIAL_STD = 0.02;
 /** What the blocks add to: the best of 0.02, 0.3 and 1 on the demo model. */
 const EMBEDDING_STD = 0.3;
-const EMBEDDING = "model.embed_tokens.weight";
+const EMBEDDINGS = ["model.embed_tokens.weight", "transformer.wte.weight"];
 /**
  * Matrices that write to the residual stream, and the head, start at zero: at first every block is
  * silent.
  */
-const ZERO_SUFFIXES = ["o_proj.weight", "down_proj.weight", "lm_head.weight"];
+const ZERO_SUFFIXES = ["o_proj.weight", "down_proj.weight", "c_proj.weight", "lm_head.weight"];
 const UNIFORMS = 12;
 const UNIFORM_STEPS = 65536;
 
 /**
- * The flat initial weights, in the order of parameterSpecs. Norm gains are 1; o_proj, down_proj and
- * lm_head are 0; the embedding is approximately N(0, 0.3²), or N(0, 0.02²) if it is the head too;
+ * The flat initial weights, in the order of parameterSpecs. Norm gains are 1; biases, o_proj,
+ * down_proj, c_proj and lm_head are 0; the embedding is approximately N(0, 0.3²), or N(0, 0.02²) if it is the head too;
  * everything else is N(0, 0.02²). Parameter number p draws from stream p of the seed.
  *
  * @param seed a safe integer ≥ 0
  */
-export function initialWeights(config: LlamaConfig, seed: number): Float32Array {
+export function initialWeights(config: ModelConfig, seed: number): Float32Array {
   const places = parameterPlaces(config);
   const last = places.at(-1);
   const weights = new Float32Array(last ? last.offset + last.size : 0);
   places.forEach((place, stream) => {
     const values = weights.subarray(place.offset, place.offset + place.size);
-    const wide = place.name === EMBEDDING && !config.tieWordEmbeddings;
+    const wide = EMBEDDINGS.includes(place.name) && !config.tieWordEmbeddings;
     const std = wide ? EMBEDDING_STD : INITIAL_STD;
     fill(values, place, { random: new Random(seed, stream), std });
   });
@@ -40,6 +40,7 @@ export function initialWeights(config: LlamaConfig, seed: number): Float32Array 
 type Normal = { readonly random: Random; readonly std: number };
 
 function fill(values: Float32Array, place: ParameterPlace, { random, std }: Normal): void {
+  if (place.name.endsWith(".bias")) return;
   if (place.shape.length === 1) {
     values.fill(1);
     return;

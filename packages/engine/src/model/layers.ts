@@ -13,6 +13,26 @@ export function silu(x: Tensor): Tensor {
   return ir.withGradient(y, [x], (dy) => [ir.mul(dy, ir.add(s, ir.sub(y, ir.mul(y, s))))]);
 }
 
+const GELU_LINEAR = 2 * Math.sqrt(2 / Math.PI);
+const GELU_CUBIC = 0.044715 * GELU_LINEAR;
+
+/**
+ * GELU by tanh: x · ½ (1 + tanh(√(2/π) (x + 0.044715 x³))) = x · s with s = sigmoid(a x + b x³),
+ * since ½ (1 + tanh u) = sigmoid(2u). Its gradient is dy (s + y (1 − s) (a + 3 b x²)).
+ *
+ * @source Hendrycks and Gimpel 2016, "Gaussian error linear units"
+ */
+export function gelu(x: Tensor): Tensor {
+  const squares = ir.mul(x, x);
+  const cubic = ir.add(ir.mul(squares, ir.scalar(GELU_CUBIC)), ir.scalar(GELU_LINEAR));
+  const s = ir.sigmoid(ir.mul(x, cubic));
+  const y = ir.mul(x, s);
+  return ir.withGradient(y, [x], (dy) => {
+    const slope = ir.add(ir.mul(squares, ir.scalar(3 * GELU_CUBIC)), ir.scalar(GELU_LINEAR));
+    return [ir.mul(dy, ir.add(s, ir.mul(ir.sub(y, ir.mul(y, s)), slope)))];
+  });
+}
+
 /** x · wᵀ with w [out, in], as Hugging Face stores it: x [N, in] → [N, out]. */
 export function linear(x: Tensor, weight: Tensor): Tensor {
   return ir.matmul(x, weight, { transposeB: true });

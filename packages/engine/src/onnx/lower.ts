@@ -127,7 +127,10 @@ function emitOneHot(
 ): string {
   if (options.oneHot === false) {
     const column = model.emit("Reshape", [ids, model.int64s([...shape, 1])]);
-    const range = model.constant(Int32Array.from({ length: depth }, (_, i) => i), [depth]);
+    const range = model.constant(
+      Int32Array.from({ length: depth }, (_, i) => i),
+      [depth],
+    );
     return model.emit("Cast", [model.emit("Equal", [column, range])], { to: elementType("f32") });
   }
   const values = model.emit("Concat", [unsqueezed(model, 0), unsqueezed(model, 1)], { axis: 0 });
@@ -163,6 +166,26 @@ const lowerRmsInverse: Lowering<"rmsInverse"> = (op, _node, inputs, { model, inv
     keepdims: 1,
   });
   const root = model.emit("Sqrt", [model.emit("Add", [mean, model.scalar(op.eps)])]);
+  return model.emit("Reciprocal", [root]);
+};
+
+const lowerLayerNormalize: Lowering<"layerNormalize"> = (op, _node, inputs, context) => {
+  const attributes = { axis: -1, epsilon: { float: op.eps } };
+  const node = { type: "LayerNormalization", inputs, attributes, domain: "" };
+  const outputs = context.model.emitMany(node, 3);
+  context.inverses.set(`layer ${at(inputs, 0)}/${op.eps}`, at(outputs, 2));
+  return at(outputs, 0);
+};
+
+const lowerLayerInverse: Lowering<"layerInverse"> = (op, _node, inputs, { model, inverses }) => {
+  const x = at(inputs, 0);
+  const known = inverses.get(`layer ${x}/${op.eps}`);
+  if (known !== undefined) return known;
+  const last = model.int64s([-1]);
+  const centred = model.emit("Sub", [x, model.emit("ReduceMean", [x, last], { keepdims: 1 })]);
+  const squares = model.emit("Mul", [centred, centred]);
+  const variance = model.emit("ReduceMean", [squares, last], { keepdims: 1 });
+  const root = model.emit("Sqrt", [model.emit("Add", [variance, model.scalar(op.eps)])]);
   return model.emit("Reciprocal", [root]);
 };
 
@@ -229,4 +252,6 @@ const LOWERINGS: Lowerings = {
   rope: lowerRope,
   rmsNormalize: lowerRmsNormalize,
   rmsInverse: lowerRmsInverse,
+  layerNormalize: lowerLayerNormalize,
+  layerInverse: lowerLayerInverse,
 };

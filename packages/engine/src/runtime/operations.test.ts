@@ -4,7 +4,7 @@ import { gradients } from "../autodiff/gradients.ts";
 import { RULES } from "../autodiff/rules.ts";
 import * as ir from "../ir/ops.ts";
 import { type DType, graphOf, type Tensor } from "../ir/tensor.ts";
-import { causalAttention, crossEntropy, silu } from "../model/layers.ts";
+import { causalAttention, crossEntropy, gelu, silu } from "../model/layers.ts";
 import { type PackedTensor, readVectors, relativeDistance, unpack } from "../vectors.ts";
 import { ortNode } from "./ort-node.ts";
 import { reference } from "./reference.ts";
@@ -87,7 +87,11 @@ const BUILDS: Readonly<Record<string, Build>> = {
   rope: plain(ir.rope),
   rmsNormalize: ([x, gain], { eps }) => ir.rmsNormalize(x as Tensor, gain as Tensor, eps),
   rmsInverse: first((x, { eps }) => ir.rmsInverse(x, eps)),
+  layerNormalize: ([x, gain, bias], { eps }) =>
+    ir.layerNormalize(x as Tensor, { gain: gain as Tensor, bias: bias as Tensor }, eps),
+  layerInverse: first((x, { eps }) => ir.layerInverse(x, eps)),
   silu: plain(silu),
+  gelu: plain(gelu),
   attention: plain((q, k, v) => {
     const [batch = 1, heads = 1, time = 1, width = 1] = q.shape;
     const grouped = ir.reshape(q, [batch, k.shape[1] ?? 1, heads / (k.shape[1] ?? 1), time, width]);
@@ -140,12 +144,12 @@ for (const [name, runtime] of Object.entries({ ortNode, reference })) {
 
 test("the vectors cover every operation that a graph can hold", () => {
   const covered = new Set(cases.map((entry) => entry.op));
-  // Inputs and constants are in every case; custom gradients are those of silu, attention,
-  // crossEntropy.
+  // Inputs and constants are in every case; custom gradients are those of silu, gelu,
+  // attention, crossEntropy.
   const implied = ["input", "constant", "custom"];
   const kinds = Object.keys(RULES).filter((kind) => !implied.includes(kind));
   assert.deepEqual(
-    [...kinds, "silu", "attention", "crossEntropy"].filter((kind) => !covered.has(kind)),
+    [...kinds, "silu", "gelu", "attention", "crossEntropy"].filter((kind) => !covered.has(kind)),
     [],
   );
 });

@@ -131,6 +131,25 @@ function inverseRms(x: Value, place: Coordinates, eps: number): number {
   return 1 / Math.sqrt(sum / width + eps);
 }
 
+/** Of the last axis at a place: the mean, and 1 / √(variance + eps). */
+function statistics(x: Value, place: Coordinates, eps: number): { mean: number; inverse: number } {
+  const width = x.shape.at(-1) ?? 1;
+  let sum = 0;
+  for (let i = 0; i < width; i++) sum += read(x, place.with(-1, i));
+  const mean = sum / width;
+  let squares = 0;
+  for (let i = 0; i < width; i++) squares += (read(x, place.with(-1, i)) - mean) ** 2;
+  return { mean, inverse: 1 / Math.sqrt(squares / width + eps) };
+}
+
+const layerNormalizeRule: Rule<"layerNormalize"> = (op, node, inputs) => {
+  const [x, gain, bias] = [at(inputs, 0), at(inputs, 1), at(inputs, 2)];
+  return build(node, (place) => {
+    const { mean, inverse } = statistics(x, place, op.eps);
+    return (read(x, place) - mean) * inverse * read(gain, place) + read(bias, place);
+  });
+};
+
 const scatterRowsRule: Rule<"scatterRows"> = (_op, node, inputs) => {
   const [ids, dy] = [at(inputs, 0), at(inputs, 1)];
   const width = node.shape[1] ?? 1;
@@ -229,6 +248,9 @@ const RULES: Rules = {
   },
   rmsInverse: (op, node, inputs) =>
     build(node, (place) => inverseRms(at(inputs, 0), place, op.eps)),
+  layerNormalize: layerNormalizeRule,
+  layerInverse: (op, node, inputs) =>
+    build(node, (place) => statistics(at(inputs, 0), place, op.eps).inverse),
 };
 
 function evaluate(graph: Graph, feeds: Feeds): Record<string, Float32Array> {

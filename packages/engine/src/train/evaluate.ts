@@ -3,15 +3,16 @@
 import { assert } from "@manyhands/base/assert";
 import * as ir from "../ir/ops.ts";
 import { graphOf } from "../ir/tensor.ts";
-import { type LlamaConfig, parameterCount } from "../model/config.ts";
+import { decoderOf } from "../model/architectures.ts";
+import { type ModelConfig, parameterCount } from "../model/config.ts";
+import { decoderLogits, weightFeeds, weightTensors } from "../model/decoder.ts";
 import { crossEntropy } from "../model/layers.ts";
-import { decoderLogits, fullPositions, weightFeeds, weightTensors } from "../model/llama.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
 import type { BatchShape } from "./trainer.ts";
 
 export type EvaluatorOptions = {
   readonly runtime: Runtime;
-  readonly model: LlamaConfig;
+  readonly model: ModelConfig;
   readonly batch: BatchShape;
   /** Threads inside one operation. Default 1. */
   readonly threads?: number;
@@ -121,9 +122,7 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const shape = [batch.sequences, batch.contextLength];
   const ids = ir.input("ids", shape, "i32");
   const targets = ir.input("targets", shape, "i32");
-  const positions = fullPositions(model, batch.contextLength);
-  const parts = { config: model, weights: weightTensors(model), positions };
-  const logits = decoderLogits(parts, ids);
+  const logits = decoderLogits(decoderOf(model), weightTensors(model), ids);
   const losses = crossEntropy(logits, ir.reshape(targets, [logits.shape[0] ?? 1]));
   const threads = options.threads ?? 1;
   const executable = await options.runtime.compile(graphOf({ losses }), { threads });

@@ -3,7 +3,7 @@
 import { assert, defined } from "@manyhands/base/assert";
 import { input } from "../ir/ops.ts";
 import { graphOf, type Tensor } from "../ir/tensor.ts";
-import type { ParameterPlace } from "../model/config.ts";
+import { isInputMajor, type ParameterPlace } from "../model/config.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
 import { MUON_QUINTIC, orthogonalized, POLAR_EXPRESS } from "./newton-schulz.ts";
 import type { MuonOptions } from "./options.ts";
@@ -13,6 +13,8 @@ type Group = {
   readonly name: string;
   readonly places: ParameterPlace[];
   readonly shape: readonly [count: number, rows: number, columns: number];
+  /** What the update is scaled by: √max(1, outputs / inputs). */
+  readonly scale: number;
   readonly directions: Float32Array;
   readonly updates: Float32Array;
 };
@@ -61,7 +63,7 @@ export class Muon {
   }
 
   /**
-   * m ← m + (1 − μ)(g − m); u = g + μ (m − g); θ ← θ (1 − lr·wd) − lr · √max(1, rows/columns) ·
+   * m ← m + (1 − μ)(g − m); u = g + μ (m − g); θ ← θ (1 − lr·wd) − lr · √max(1, outputs/inputs) ·
    * orth(u).
    *
    * @source Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"
@@ -87,7 +89,9 @@ function groupsOf(places: readonly ParameterPlace[]): readonly Group[] {
     const shape = [members.length, rows, columns] as const;
     const size = members.length * rows * columns;
     const [directions, updates] = [new Float32Array(size), new Float32Array(size)];
-    return { name, places: members, shape, directions, updates };
+    const ratio = members.every(isInputMajor) ? columns / rows : rows / columns;
+    const scale = Math.sqrt(Math.max(1, ratio));
+    return { name, places: members, shape, scale, directions, updates };
   });
 }
 
@@ -116,8 +120,7 @@ function apply(
   weights: Float32Array,
   { rate, keep }: { readonly rate: number; readonly keep: number },
 ): void {
-  const [, rows, columns] = group.shape;
-  const scaled = rate * Math.sqrt(Math.max(1, rows / columns));
+  const scaled = rate * group.scale;
   const { updates } = group;
   let from = 0;
   for (const { offset, size } of group.places) {

@@ -1,7 +1,12 @@
 // The optimiser of a whole model: Muon for the blocks' matrices if chosen, AdamW for the rest.
 // It deliberately sees flat arrays only: where gradients come from is the trainer's business.
 import { InputError } from "@manyhands/base/errors";
-import { type LlamaConfig, type ParameterPlace, parameterPlaces } from "../model/config.ts";
+import {
+  isBlockMatrix,
+  type ModelConfig,
+  type ParameterPlace,
+  parameterPlaces,
+} from "../model/config.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { adamwUpdate } from "./adamw.ts";
 import { Muon } from "./muon.ts";
@@ -25,11 +30,6 @@ export type StepOptions = {
 
 type AdamwPlace = ParameterPlace & { readonly momentOffset: number };
 
-/** Whether Muon would update this parameter: the matrices of the blocks. */
-function isMuonParameter(place: ParameterPlace): boolean {
-  return place.shape.length === 2 && place.name.startsWith("model.layers.");
-}
-
 export class Optimizer {
   readonly #options: OptimizerOptions;
   readonly #muon: Muon | undefined;
@@ -47,7 +47,7 @@ export class Optimizer {
     this.#muon = muon;
     let momentOffset = 0;
     this.#adamwPlaces = places.flatMap((place) => {
-      if (muon && isMuonParameter(place)) return [];
+      if (muon && isBlockMatrix(place)) return [];
       const mine = { ...place, momentOffset };
       momentOffset += place.size;
       return [mine];
@@ -59,10 +59,10 @@ export class Optimizer {
   static async create(
     runtime: Runtime,
     options: OptimizerOptions,
-    work: { readonly model: LlamaConfig; readonly threads: number },
+    work: { readonly model: ModelConfig; readonly threads: number },
   ): Promise<Optimizer> {
     const places = parameterPlaces(work.model);
-    const matrices = places.filter(isMuonParameter);
+    const matrices = places.filter(isBlockMatrix);
     const muon = options.muon
       ? await Muon.create(runtime, options.muon, { places: matrices, threads: work.threads })
       : undefined;

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as ir from "../ir/ops.ts";
 import { graphOf } from "../ir/tensor.ts";
-import { type LlamaConfig, parameterPlaces, parameterSpecs } from "../model/config.ts";
-import { decoderLogits, fullPositions, weightFeeds, weightTensors } from "../model/llama.ts";
+import { decoderOf } from "../model/architectures.ts";
+import { type ModelConfig, parameterPlaces, parameterSpecs } from "../model/config.ts";
+import { decoderLogits, weightFeeds, weightTensors } from "../model/decoder.ts";
 import { ortNode } from "../runtime/ort-node.ts";
 import { reference } from "../runtime/reference.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -14,7 +15,7 @@ import { createTrainer } from "./trainer.ts";
 
 type ModelVector = {
   readonly name: string;
-  readonly config: LlamaConfig;
+  readonly config: ModelConfig;
   readonly tokens: PackedTensor;
   readonly parameters: readonly { readonly name: string; readonly shape: readonly number[] }[];
   readonly weights: PackedTensor;
@@ -25,7 +26,7 @@ type ModelVector = {
 
 type TrainingVector = {
   readonly name: string;
-  readonly config: LlamaConfig;
+  readonly config: ModelConfig;
   readonly recipe: OptimizerOptions;
   readonly tokens: PackedTensor;
   readonly learningRateScales: readonly number[];
@@ -65,13 +66,13 @@ for (const vector of models) {
     test(`${vector.name}, ${name}: logits are those of transformers`, async () => {
       const [batch = 0, row = 0] = vector.tokens.shape;
       const ids = ir.input("ids", [batch, row - 1], "i32");
-      const positions = fullPositions(vector.config, row - 1);
-      const parts = { config: vector.config, weights: weightTensors(vector.config), positions };
-      const executable = await runtime.compile(graphOf({ logits: decoderLogits(parts, ids) }));
+      const weights = weightTensors(vector.config);
+      const logits = decoderLogits(decoderOf(vector.config), weights, ids);
+      const executable = await runtime.compile(graphOf({ logits }));
       const feeds = weightFeeds(vector.config, floats(vector.weights));
       const tokens = withoutLast(ints(vector.tokens), row);
-      const { logits = [] } = await executable.run({ ...feeds, ids: tokens });
-      const distance = relativeDistance(logits, unpack(vector.logits));
+      const outputs = await executable.run({ ...feeds, ids: tokens });
+      const distance = relativeDistance(outputs["logits"] ?? [], unpack(vector.logits));
       assert(distance < 1e-5, `off by ${distance}`);
     });
 

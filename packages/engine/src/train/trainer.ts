@@ -5,14 +5,15 @@ import { ManyhandsError } from "@manyhands/base/errors";
 import { gradients } from "../autodiff/gradients.ts";
 import * as ir from "../ir/ops.ts";
 import { type Graph, graphOf } from "../ir/tensor.ts";
-import { type LlamaConfig, parameterCount } from "../model/config.ts";
+import { decoderOf } from "../model/architectures.ts";
+import { type ModelConfig, parameterCount } from "../model/config.ts";
 import {
-  decoderLoss,
-  fullPositions,
+  decoderLogits,
+  meanLoss,
   weightFeeds,
   weightInputs,
   weightTensors,
-} from "../model/llama.ts";
+} from "../model/decoder.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
 import { Optimizer, type OptimizerState, type StepOptions } from "./optimizer.ts";
 import type { OptimizerOptions } from "./options.ts";
@@ -26,7 +27,7 @@ export type BatchShape = {
 
 export type TrainerOptions = {
   readonly runtime: Runtime;
-  readonly model: LlamaConfig;
+  readonly model: ModelConfig;
   readonly optimizer: OptimizerOptions;
   readonly batch: BatchShape;
   /** Threads inside one operation. Default 1. */
@@ -48,13 +49,12 @@ export class DivergedError extends ManyhandsError {
 /**
  * The graph of loss and gradients ("d <weight input>") for inputs "ids" and "targets", both [B, T].
  */
-function gradientGraph(model: LlamaConfig, batch: BatchShape): Graph {
+function gradientGraph(model: ModelConfig, batch: BatchShape): Graph {
   const weights = weightTensors(model);
   const shape = [batch.sequences, batch.contextLength];
   const ids = ir.input("ids", shape, "i32");
   const targets = ir.input("targets", shape, "i32");
-  const positions = fullPositions(model, batch.contextLength);
-  const loss = decoderLoss({ config: model, weights, positions }, ids, targets);
+  const loss = meanLoss(decoderLogits(decoderOf(model), weights, ids), targets);
   const slopes = gradients(loss, [...weights.values()]);
   const named = [...weights.keys()].map((name, i) => [`d ${name}`, slopes[i] ?? loss] as const);
   return graphOf({ loss, ...Object.fromEntries(named) });
@@ -63,7 +63,7 @@ function gradientGraph(model: LlamaConfig, batch: BatchShape): Graph {
 export class Trainer {
   /** The flat weights, live: write to them to load, read them after a step. */
   readonly weights: Float32Array;
-  readonly model: LlamaConfig;
+  readonly model: ModelConfig;
   readonly batch: BatchShape;
   readonly #optimizer: Optimizer;
   readonly #executable: Executable;
