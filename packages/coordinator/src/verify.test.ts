@@ -196,25 +196,42 @@ test("a missing update is named; the rounds after the next stored state are comp
   assert.equal(report.roundsRecomputed, ROUNDS - 1, "all but the round of that update");
 });
 
+/** A run whose coordinator changed one of its events, and signed the log anew. */
+async function resigned(t: TestContext, at: number, changed: RunEvent): Promise<VerifyReport> {
+  const folder = copyWithoutDigest(t);
+  const paths = runPaths(folder);
+  const events = eventsIn(folder).slice(0, at);
+  rmSync(paths.log);
+  const { runId } = await verifyRun(finishedFolder);
+  const { sign } = openKeys(paths.keys);
+  const log = new SqliteLog(paths.log, { runId: defined(runId, "the run has an id"), sign });
+  log.append(log.head().head, [...events, changed]);
+  log.putSideValue("checkpoints", checkpointsOf(finishedFolder));
+  log.close();
+  return verifyRun(folder);
+}
+
 test("a lie that the coordinator signed itself is found by computing again", async (t) => {
+  const events = eventsIn(copy(t));
+  const at = events.findIndex(({ type }) => type === "RoundClosed");
+  const closed = events[at];
+  assert.ok(closed?.type === "RoundClosed");
+  const lie = "ab".repeat(32);
   for (const field of ["weightsRoot", "feedbackRoot", "stateRoot"] as const) {
-    const folder = copyWithoutDigest(t);
-    const paths = runPaths(folder);
-    const lie = "ab".repeat(32);
-    const events = eventsIn(folder).slice(0, 8);
-    const at = events.findIndex(({ type }) => type === "RoundClosed");
-    const closed = events[at];
-    assert.ok(closed?.type === "RoundClosed");
-    rmSync(paths.log);
-    const report0 = await verifyRun(finishedFolder);
-    const runId = defined(report0.runId, "the run has an id");
-    const log = new SqliteLog(paths.log, { runId, sign: openKeys(paths.keys).sign });
-    log.append(log.head().head, [...events.slice(0, at), { ...closed, [field]: lie }]);
-    log.putSideValue("checkpoints", checkpointsOf(finishedFolder));
-    log.close();
-    const report = await verifyRun(folder);
+    const report = await resigned(t, at, { ...closed, [field]: lie });
     const expected = new RegExp(`${field} is ${lie}, computed again it is`);
     assert.match(problemAt(report, `row ${at}`), expected);
+  }
+});
+
+test("an update or a join that its worker did not sign is found", async (t) => {
+  const events = eventsIn(copy(t));
+  for (const type of ["UpdateCommitted", "WorkerJoined"] as const) {
+    const at = events.findIndex((event) => event.type === type);
+    const event = events[at];
+    assert.ok(event?.type === "UpdateCommitted" || event?.type === "WorkerJoined");
+    const report = await resigned(t, at, { ...event, signature: "ab".repeat(64) });
+    assert.match(problemAt(report, `row ${at}`), /is not signed by/);
   }
 });
 

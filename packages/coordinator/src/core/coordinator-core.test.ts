@@ -101,6 +101,19 @@ test("uploads stay sealed until their round's commitments are closed", () => {
   assert.equal(stage.core.readable("ab".repeat(32)).ok, false);
 });
 
+test("an upload that is never committed goes when nobody can commit it any more", () => {
+  const stage = new CoreStage({ tiny: tinyRun({ rounds: { stalenessMax: 1 } }) });
+  const ada = stage.join("ada");
+  const { updateRoot } = ada.upload(99).update;
+  ada.contribute(1);
+  assert.notEqual(stage.blobs.size(updateRoot), null, "it may still come late");
+  stage.restart();
+  ada.reconnect();
+  ada.contribute(2);
+  ada.contribute(3);
+  assert.equal(stage.blobs.size(updateRoot), null, "also one that a former process left");
+});
+
 test("a worker that is not heard of leaves when its lease ends; a heartbeat keeps it", () => {
   const stage = new CoreStage({ tiny: tinyRun({ rounds: { workersMin: 2, leaseMs: 1_000 } }) });
   const ada = stage.join("ada");

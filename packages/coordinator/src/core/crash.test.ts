@@ -32,7 +32,9 @@ function faulty(stage: CoreStage, fault: Fault): void {
   wrap(stage.blobs, ["write", "remove"]);
 }
 
-/** Lets one worker contribute until the run is finished; after a failure everything starts again. */
+/**
+ * Lets one worker contribute until the run is finished; after a failure everything starts again.
+ */
 function playToEnd(stage: CoreStage): void {
   const actor = stage.join("ada");
   for (let turn = 0; stage.core.state.phase !== "finished"; turn++) {

@@ -122,7 +122,9 @@ export class SqliteLog implements Log {
   }
 }
 
-/** SQLITE_CORRUPT, SQLITE_CONSTRAINT (the row is there already), SQLITE_NOTADB: waiting won't help. */
+/**
+ * SQLITE_CORRUPT, SQLITE_CONSTRAINT (the row is there already), SQLITE_NOTADB: waiting won't help.
+ */
 const DAMAGE = new Set([11, 19, 26]);
 
 const SELECT_ROWS = `SELECT sequence, event, entry, previousHead, head, signature
