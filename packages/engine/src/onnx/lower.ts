@@ -25,8 +25,15 @@ export type LowerOptions = {
   readonly sharedInverse?: boolean;
 };
 
-/** Only operators that ONNX Runtime's WebGPU kernels have. */
-export const WEBGPU_LOWERING: LowerOptions = { fusedMatmul: false, oneHot: false };
+/**
+ * Only operators that ONNX Runtime's WebGPU kernels have. Its SimplifiedLayerNormalization accepts
+ * a second output there, but does not compute it.
+ */
+export const WEBGPU_LOWERING: LowerOptions = {
+  fusedMatmul: false,
+  oneHot: false,
+  sharedInverse: false,
+};
 
 /**
  * A table of this many rows or fewer gets its gradient as a matrix product, the others by
@@ -108,15 +115,16 @@ const lowerScatterRows: Lowering<"scatterRows"> = (_op, node, inputs, context) =
   const { model } = context;
   const [rows = 0, width = 0] = node.shape;
   const count = (node.inputs[0]?.shape ?? []).reduce((product, dim) => product * dim, 1);
-  const ids = model.emit("Reshape", [at(inputs, 0), model.int64s([count])]);
   const dy = model.emit("Reshape", [at(inputs, 1), model.int64s([count, width])]);
   if (rows <= ONE_HOT_ROWS_MAX) {
+    const ids = model.emit("Reshape", [at(inputs, 0), model.int64s([count])]);
     const hot = emitOneHot(context, ids, { shape: [count], depth: rows });
     return model.emit("Gemm", [hot, dy], { transA: 1, transB: 0, alpha: { float: 1 } });
   }
   const zeros = model.emit("Expand", [model.scalar(0), model.int64s([rows, width])]);
-  const wide = model.emit("Cast", [ids], { to: 7 });
-  const indices = model.emit("Reshape", [wide, model.int64s([count, 1])]);
+  // WebGPU's kernels reshape int32, not int64.
+  const column = model.emit("Reshape", [at(inputs, 0), model.int64s([count, 1])]);
+  const indices = model.emit("Cast", [column], { to: 7 });
   return model.emit("ScatterND", [zeros, indices, dy], { reduction: "add" });
 };
 
@@ -173,7 +181,9 @@ const lowerLayerNormalize: Lowering<"layerNormalize"> = (op, _node, inputs, cont
   const attributes = { axis: -1, epsilon: { float: op.eps } };
   const node = { type: "LayerNormalization", inputs, attributes, domain: "" };
   const outputs = context.model.emitMany(node, 3);
-  context.inverses.set(`layer ${at(inputs, 0)}/${op.eps}`, at(outputs, 2));
+  if (context.options.sharedInverse ?? true) {
+    context.inverses.set(`layer ${at(inputs, 0)}/${op.eps}`, at(outputs, 2));
+  }
   return at(outputs, 0);
 };
 
