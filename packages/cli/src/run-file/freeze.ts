@@ -34,6 +34,8 @@ export type PreparedRun = {
   /** Workers to start on this machine. */
   readonly workers: number;
   readonly license: string | null;
+  /** Tokens of a step of the data-parallel run that bytes are compared with. */
+  readonly dataParallelBatch: number | null;
 };
 
 /** The platform's SHA-256, for blobs and weights. */
@@ -71,6 +73,7 @@ export function prepareRun(loaded: LoadedRunFile, overrides: RunOverrides = {}):
     files: data.map(({ bytes }) => bytes),
     workers: overrides.workers ?? file.workers,
     license: file.license,
+    dataParallelBatch: file.dataParallelBatch,
   };
 }
 

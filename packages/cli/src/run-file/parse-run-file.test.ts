@@ -122,7 +122,7 @@ const MISTAKES: readonly (readonly [string, string, string, string?])[] = [
   [
     GOOD,
     "- a list",
-    "1:1: the file: expected an object with name, model, tokenizer, data, recipe, rounds, budget, seed, workers, license, found a list of 1",
+    "1:1: the file: expected an object with name, model, tokenizer, data, recipe, rounds, budget, seed, workers, license, dataParallelBatch, found a list of 1",
   ],
 ];
 

@@ -105,6 +105,11 @@ export const runFileDecoder = object({
   workers: fallback(integer(0, LOCAL_WORKERS_MAX), 1),
   /** An SPDX name for the model card; not part of the run's id. */
   license: fallback(nullable(text(NAME_CHARS_MAX)), null),
+  /**
+   * Tokens of one step of the tuned synchronous run that the report's bytes are compared with; left
+   * out, one step of every contributor. Not part of the run's id.
+   */
+  dataParallelBatch: fallback(nullable(integer(1)), null),
 });
 export type RunFile = Decoded<typeof runFileDecoder>;
 

@@ -30,6 +30,7 @@ export type FinishedRun = {
   readonly weights: Float32Array;
   readonly files: readonly Uint8Array[];
   readonly license: string | null;
+  readonly dataParallelBatch: number | null;
 };
 
 export type Progress = (doing: string, share: number | null) => void;
@@ -54,7 +55,12 @@ export async function finaliseRun(
   const evaluation = await evaluateAll(finished, validation, { progress, stop });
   if (!evaluation) return null;
   progress("exporting", null);
-  const summary = summaryOf({ status: finished.status, recipe: run.recipe, evaluation });
+  const summary = summaryOf({
+    status: finished.status,
+    recipe: run.recipe,
+    evaluation,
+    globalBatchTokens: finished.dataParallelBatch ?? undefined,
+  });
   await writeExportFolder(paths.exportFolder, exportOf(finished, summary));
   progress("writing a sample", null);
   const sample = await sampleText(run, weights, openingOf(validation));

@@ -133,6 +133,7 @@ async function finish({ options, coordinator, reporter, interrupts }: Live): Pro
       weights: coordinator.weights(),
       files: prepared.files,
       license: prepared.license,
+      dataParallelBatch: prepared.dataParallelBatch,
     },
     {
       progress: (doing, share) => reporter.progress(doing, share),
