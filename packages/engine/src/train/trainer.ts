@@ -1,20 +1,11 @@
 // A trainer: one model, one batch shape, one device. Tokens in, better weights out.
 // It deliberately knows no rounds, no data files and no schedule.
 import { assert } from "@manyhands/base/assert";
-import { ManyhandsError } from "@manyhands/base/errors";
-import { gradients } from "../autodiff/gradients.ts";
-import * as ir from "../ir/ops.ts";
-import { type Graph, graphOf } from "../ir/tensor.ts";
-import { decoderOf } from "../model/architectures.ts";
+import { InputError, ManyhandsError } from "@manyhands/base/errors";
 import { type ModelConfig, parameterCount } from "../model/config.ts";
-import {
-  decoderLogits,
-  meanLoss,
-  weightFeeds,
-  weightInputs,
-  weightTensors,
-} from "../model/decoder.ts";
-import type { Executable, Runtime } from "../runtime/runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { BlockGradients } from "./block-gradients.ts";
+import { type GradientSource, type MicroBatch, WholeGradients } from "./gradient-source.ts";
 import { Optimizer, type OptimizerState, type StepOptions } from "./optimizer.ts";
 import type { OptimizerOptions } from "./options.ts";
 
@@ -32,7 +23,16 @@ export type TrainerOptions = {
   readonly batch: BatchShape;
   /** Threads inside one operation. Default 1. */
   readonly threads?: number;
+  /** Sequences that are computed at once; divides batch.sequences. Default: all of them. */
+  readonly microBatch?: number;
+  /**
+   * "blocks" keeps only the blocks' inputs and computes their insides twice: less memory, more
+   * time, the same bits. Default "none".
+   */
+  readonly recomputation?: Recomputation;
 };
+
+export type Recomputation = "none" | "blocks";
 
 export type StepResult = {
   /** Mean cross-entropy of the batch before the update, in nats per token. */
@@ -46,19 +46,12 @@ export class DivergedError extends ManyhandsError {
   override readonly name = "DivergedError";
 }
 
-/**
- * The graph of loss and gradients ("d <weight input>") for inputs "ids" and "targets", both [B, T].
- */
-function gradientGraph(model: ModelConfig, batch: BatchShape): Graph {
-  const weights = weightTensors(model);
-  const shape = [batch.sequences, batch.contextLength];
-  const ids = ir.input("ids", shape, "i32");
-  const targets = ir.input("targets", shape, "i32");
-  const loss = meanLoss(decoderLogits(decoderOf(model), weights, ids), targets);
-  const slopes = gradients(loss, [...weights.values()]);
-  const named = [...weights.keys()].map((name, i) => [`d ${name}`, slopes[i] ?? loss] as const);
-  return graphOf({ loss, ...Object.fromEntries(named) });
-}
+type TrainerParts = {
+  readonly source: GradientSource;
+  readonly weights: Float32Array;
+  readonly gradients: Float32Array;
+  readonly microBatch: number;
+};
 
 export class Trainer {
   /** The flat weights, live: write to them to load, read them after a step. */
@@ -66,31 +59,22 @@ export class Trainer {
   readonly model: ModelConfig;
   readonly batch: BatchShape;
   readonly #optimizer: Optimizer;
-  readonly #executable: Executable;
+  readonly #source: GradientSource;
   readonly #gradients: Float32Array;
   readonly #ids: Int32Array;
   readonly #targets: Int32Array;
-  readonly #feeds: Readonly<Record<string, Float32Array | Int32Array>>;
-  readonly #into: Readonly<Record<string, Float32Array>>;
   #busy = false;
 
-  constructor(options: TrainerOptions, optimizer: Optimizer, executable: Executable) {
+  constructor(options: TrainerOptions, optimizer: Optimizer, parts: TrainerParts) {
     const { model, batch } = options;
     this.model = model;
     this.batch = batch;
     this.#optimizer = optimizer;
-    this.#executable = executable;
-    const size = parameterCount(model);
-    this.weights = new Float32Array(size);
-    this.#gradients = new Float32Array(size);
-    this.#ids = new Int32Array(batch.sequences * batch.contextLength);
-    this.#targets = new Int32Array(batch.sequences * batch.contextLength);
-    const feeds = weightFeeds(model, this.weights);
-    this.#feeds = { ...feeds, ids: this.#ids, targets: this.#targets };
-    const slopes = weightInputs(model).map(({ name, offset, size: length }) => {
-      return [`d ${name}`, this.#gradients.subarray(offset, offset + length)] as const;
-    });
-    this.#into = { ...Object.fromEntries(slopes), loss: new Float32Array(1) };
+    this.#source = parts.source;
+    this.weights = parts.weights;
+    this.#gradients = parts.gradients;
+    this.#ids = new Int32Array(parts.microBatch * batch.contextLength);
+    this.#targets = new Int32Array(parts.microBatch * batch.contextLength);
   }
 
   /**
@@ -122,16 +106,23 @@ export class Trainer {
 
   /** Loss and gradients without an update; the gradients' array is reused by the next call. */
   async gradients(tokens: Int32Array): Promise<{ loss: number; gradients: Float32Array }> {
-    this.#splitTokens(tokens);
-    const outputs = await this.#executable.run(this.#feeds, this.#into);
-    return { loss: outputs["loss"]?.[0] ?? Number.NaN, gradients: this.#gradients };
-  }
-
-  #splitTokens(tokens: Int32Array): void {
     const { sequences, contextLength } = this.batch;
     const row = contextLength + 1;
     assert(tokens.length === sequences * row, `a batch has ${sequences} × ${row} tokens`);
-    for (let b = 0; b < sequences; b++) {
+    const size = (this.#ids.length / contextLength) * row;
+    let loss = 0;
+    for (let start = 0; start < tokens.length; start += size) {
+      this.#splitTokens(tokens.subarray(start, start + size));
+      const mode = start === 0 ? "overwrite" : "add";
+      loss += await this.#source.run({ ids: this.#ids, targets: this.#targets }, mode);
+    }
+    return { loss, gradients: this.#gradients };
+  }
+
+  #splitTokens(tokens: Int32Array): void {
+    const { contextLength } = this.batch;
+    const row = contextLength + 1;
+    for (let b = 0; b * row < tokens.length; b++) {
       const window = tokens.subarray(b * row, (b + 1) * row);
       this.#ids.set(window.subarray(0, contextLength), b * contextLength);
       this.#targets.set(window.subarray(1), b * contextLength);
@@ -153,20 +144,35 @@ export class Trainer {
   }
 
   async dispose(): Promise<void> {
-    await Promise.all([this.#executable.dispose(), this.#optimizer.dispose()]);
+    await Promise.all([this.#source.dispose(), this.#optimizer.dispose()]);
   }
 }
 
 /**
  * Builds and compiles everything that a step needs. The weights start as zeros: set them.
  *
- * @throws InputError   if the model's config is not a model
+ * @throws InputError   if the model's config is not a model, or microBatch does not divide a batch
  * @throws RuntimeError if the runtime rejects a graph
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { runtime, model, threads = 1 } = options;
-  const graph = gradientGraph(model, options.batch);
-  const executable = await runtime.compile(graph, { threads });
+  const { runtime, model, batch, threads = 1, microBatch = batch.sequences } = options;
+  checkMicroBatch(microBatch, batch.sequences);
+  const size = parameterCount(model);
+  const arrays = { weights: new Float32Array(size), gradients: new Float32Array(size) };
+  const micro: MicroBatch = {
+    model,
+    sequences: microBatch,
+    contextLength: batch.contextLength,
+    share: microBatch / batch.sequences,
+  };
+  const kind = options.recomputation === "blocks" ? BlockGradients : WholeGradients;
+  const source = await kind.create({ runtime, threads }, micro, arrays);
   const optimizer = await Optimizer.create(runtime, options.optimizer, { model, threads });
-  return new Trainer(options, optimizer, executable);
+  return new Trainer(options, optimizer, { ...arrays, source, microBatch });
+}
+
+function checkMicroBatch(microBatch: number, sequences: number): void {
+  if (!Number.isInteger(microBatch) || microBatch < 1 || sequences % microBatch !== 0) {
+    throw new InputError(`microBatch must divide the batch's ${sequences}, found ${microBatch}`);
+  }
 }
