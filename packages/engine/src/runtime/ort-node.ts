@@ -2,6 +2,7 @@
 // It deliberately offers no GPU: that is ort-node-webgpu.ts.
 import ort from "onnxruntime-node";
 import type { Graph } from "../ir/tensor.ts";
+import { startNodeThread } from "./node-thread.ts";
 import { createSession, type OrtBackend, OrtExecutable } from "./ort-session.ts";
 import type { CompileOptions, Executable, Runtime } from "./runtime.ts";
 
@@ -20,6 +21,8 @@ const BACKEND: OrtBackend = {
 };
 
 export const ortNode: Runtime = {
+  startThread: startNodeThread,
+
   /** @throws RuntimeError if ONNX Runtime rejects the graph */
   async compile(graph: Graph, options: CompileOptions = {}): Promise<Executable> {
     const threads = { intraOpNumThreads: options.threads ?? 1 };

@@ -25,6 +25,28 @@ export interface Executable {
 
 export interface Runtime {
   compile(graph: Graph, options?: CompileOptions): Promise<Executable>;
+  /**
+   * Starts a module in a thread beside this one, where a runtime has threads that can use it too.
+   *
+   * @param onFailure called when the module throws, or ends by itself
+   * @returns         undefined if the module is not a file of its own, as in a bundled program
+   */
+  readonly startThread?: StartThread;
+}
+
+export type StartThread = (
+  module: URL,
+  data: unknown,
+  onFailure: (error: Error) => void,
+) => Thread | undefined;
+
+/** A thread that runs one module. By itself it does not keep the process alive. */
+export interface Thread {
+  /** Keeps the process alive until as many calls of release. */
+  hold(): void;
+  release(): void;
+  /** Resolves when the thread, told to end by other means, has ended. */
+  ended(): Promise<void>;
 }
 
 /** Where a graph's state lives between runs: each of these outputs is an input of the next run. */

@@ -4,8 +4,8 @@ import { assert } from "@manyhands/base/assert";
 import { InputError, ManyhandsError } from "@manyhands/base/errors";
 import { type ModelConfig, parameterCount } from "../model/config.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { BlockGradients } from "./block-gradients.ts";
-import { type GradientSource, type MicroBatch, WholeGradients } from "./gradient-source.ts";
+import { createSource } from "./create-source.ts";
+import type { GradientSource, MicroBatch } from "./gradient-source.ts";
 import { Optimizer, type OptimizerState, type StepOptions } from "./optimizer.ts";
 import type { OptimizerOptions } from "./options.ts";
 
@@ -21,7 +21,10 @@ export type TrainerOptions = {
   readonly model: ModelConfig;
   readonly optimizer: OptimizerOptions;
   readonly batch: BatchShape;
-  /** Threads inside one operation. Default 1. */
+  /**
+   * Threads that compute. On Node's CPU each takes a share of the sequences, if there is one for
+   * each; elsewhere they share each operation. Default 1.
+   */
   readonly threads?: number;
   /** Sequences that are computed at once; divides batch.sequences. Default: all of them. */
   readonly microBatch?: number;
@@ -165,8 +168,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     contextLength: batch.contextLength,
     share: microBatch / batch.sequences,
   };
-  const kind = options.recomputation === "blocks" ? BlockGradients : WholeGradients;
-  const source = await kind.create({ runtime, threads }, micro, arrays);
+  const { recomputation = "none" } = options;
+  const source = await createSource({ runtime, threads }, { micro, recomputation, arrays });
   const optimizer = await Optimizer.create(runtime, options.optimizer, { model, threads });
   return new Trainer(options, optimizer, { ...arrays, source, microBatch });
 }
