@@ -1,7 +1,6 @@
 // tidy-ignore dead-file: it reads the vectors for tests.
 // Reads the vectors in vectors/engine, for tests only: PyTorch's results in float64, rounded to
 // float32. It deliberately trusts them: they are our own files.
-import { readFileSync } from "node:fs";
 import type { DType, Shape, TensorData } from "./ir/tensor.ts";
 
 export type PackedTensor = {
@@ -13,11 +12,12 @@ export type PackedTensor = {
 /** The parsed file; the caller says what it holds. */
 export function readVectors<T>(name: "operations" | "models" | "trainings"): T {
   const url = new URL(`../../../vectors/engine/${name}.json`, import.meta.url);
-  return JSON.parse(readFileSync(url, "utf8")) as T;
+  // Not an import: what else is here also runs in a page.
+  return JSON.parse(process.getBuiltinModule("node:fs").readFileSync(url, "utf8")) as T;
 }
 
 export function unpack(packed: PackedTensor): TensorData {
-  const bytes = Uint8Array.from(Buffer.from(packed.data, "base64"));
+  const bytes = Uint8Array.from(atob(packed.data), (character) => character.charCodeAt(0));
   return packed.dtype === "f32" ? new Float32Array(bytes.buffer) : new Int32Array(bytes.buffer);
 }
 
