@@ -2,6 +2,7 @@
 // They deliberately hold no weights.
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
+import { cosSin, root } from "./exact-angles.ts";
 
 /** Below every score, yet finite: e^(x − max) is exactly 0 for it, and no NaN can arise. */
 export const MASKED = -1e30;
@@ -117,7 +118,10 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   });
 }
 
-/** cos and sin of position × θ^(−2i/D), for positions first … first + time − 1: two [time, D/2]. */
+/**
+ * cos and sin of position × θ^(−2i/D), for positions first … first + time − 1: two [time, D/2].
+ * The same bits on every peer.
+ */
 export function ropeTables(
   width: number,
   theta: number,
@@ -126,11 +130,14 @@ export function ropeTables(
   const half = width / 2;
   const cos = new Float32Array(span.time * half);
   const sin = new Float32Array(span.time * half);
+  const ratio = root(theta, half);
   for (let t = 0; t < span.time; t++) {
+    let frequency = 1;
     for (let i = 0; i < half; i++) {
-      const angle = (span.first + t) * theta ** ((-2 * i) / width);
-      cos[t * half + i] = Math.cos(angle);
-      sin[t * half + i] = Math.sin(angle);
+      const angle = cosSin((span.first + t) * frequency);
+      cos[t * half + i] = angle.cos;
+      sin[t * half + i] = angle.sin;
+      frequency /= ratio;
     }
   }
   return { cos, sin };

@@ -41,6 +41,9 @@ export const WEBGPU_LOWERING: LowerOptions = {
  */
 const ONE_HOT_ROWS_MAX = 1024;
 
+/** Every IR node by itself and by ONNX's own operators: as the referee computes. */
+export const REFEREE_LOWERING: LowerOptions = { fusedMatmul: false, sharedInverse: false };
+
 type OpOf<K extends OpKind> = Op & { readonly kind: K };
 type Context = {
   readonly model: OnnxModel;

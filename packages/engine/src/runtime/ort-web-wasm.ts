@@ -21,24 +21,19 @@ const BACKEND: OrtBackend = {
   preallocates: false,
 };
 
-let threadsInUse: number | undefined;
+let setUp: WasmOptions | undefined;
 
-/**
- * Sets up the module, which has one heap and one number of threads for good.
- *
- * @returns the number of threads
- */
-export function setUpWasm(options: WasmOptions): number {
-  const threads = options.threads ?? 1;
-  assert(
-    threadsInUse === undefined || threadsInUse === threads,
-    `the runtime has ${threadsInUse} threads on this page, and cannot have ${threads}`,
-  );
-  threadsInUse = threads;
-  if (typeof options.files === "string") ort.env.wasm.wasmPaths = options.files;
-  else if (options.files) ort.env.wasm.wasmBinary = options.files;
+/** Sets up the module, which has one file, one heap and one number of threads for good. */
+export function setUpWasm(options: WasmOptions): void {
+  const { files, threads = 1 } = options;
+  if (setUp) {
+    const same = setUp.files === files && (setUp.threads ?? 1) === threads;
+    assert(same, "this page has set up its WASM runtime with other files or threads before");
+  }
+  setUp = options;
+  if (typeof files === "string") ort.env.wasm.wasmPaths = files;
+  else if (files) ort.env.wasm.wasmBinary = files;
   ort.env.wasm.numThreads = threads;
-  return threads;
 }
 
 /** The runtime; its `threads` hold for every graph, and CompileOptions.threads has no effect. */

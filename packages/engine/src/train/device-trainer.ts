@@ -8,7 +8,7 @@ import type { StatefulExecutable, StatefulRuntime } from "../runtime/runtime.ts"
 import { integerPower } from "./adamw.ts";
 import type { OptimizerState, StepOptions } from "./optimizer.ts";
 import type { OptimizerOptions } from "./options.ts";
-import { STEP_SCALARS, stepGraph, usesMuon } from "./step-graph.ts";
+import { type STEP_SCALARS, stepGraph, usesMuon } from "./step-graph.ts";
 import { type BatchShape, DivergedError, type StepResult } from "./trainer.ts";
 
 export type DeviceTrainerOptions = {
