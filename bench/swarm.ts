@@ -32,7 +32,7 @@ type Row = {
 
 const { values } = parseArgs({
   options: {
-    tokens: { type: "string", default: "5000000" },
+    tokens: { type: "string", default: "3000000" },
     seed: { type: "string", default: "1" },
     rows: { type: "string", default: "bar,4,8" },
     json: { type: "string" },
