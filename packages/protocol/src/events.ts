@@ -14,6 +14,7 @@ import {
 } from "@manyhands/base/decode";
 import { exchangeKeyDecoder, payoutDecoder, signingKeyDecoder } from "./keys.ts";
 import {
+  AUTHORITY_KEYS_MAX,
   CARRIED_STATES_MAX,
   FRAGMENTS_MAX,
   INNER_STEP_MICROS_MAX,
@@ -103,6 +104,9 @@ export type LeaveReason = Decoded<typeof leaveReasonDecoder>;
 export const finishReasonDecoder = oneOf("tokens", "minutes", "stopped");
 export type FinishReason = Decoded<typeof finishReasonDecoder>;
 
+/** Who may append to the log: keys of coordinators, so that another can take over. */
+export const authorityDecoder = list(signingKeyDecoder, { min: 1, max: AUTHORITY_KEYS_MAX });
+
 export const eventDecoder = tagged("type", {
   RunCreated: object({
     type: oneOf("RunCreated"),
@@ -111,8 +115,7 @@ export const eventDecoder = tagged("type", {
     /** Roots of the public error feedback (all zero) and of the whole state before round 0. */
     feedbackRoot: hash,
     stateRoot: hash,
-    /** Who may append: keys of coordinators, so that another can take over. */
-    authority: list(signingKeyDecoder, { min: 1, max: 16 }),
+    authority: authorityDecoder,
   }),
   WorkerJoined: object({
     type: oneOf("WorkerJoined"),

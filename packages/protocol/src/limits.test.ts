@@ -8,6 +8,7 @@ import { canonicalJson, type Json } from "@manyhands/base/canonical";
 import type { Decoder } from "@manyhands/base/decode";
 import { joinDecoder, metricsDecoder, updateDecoder } from "./events.ts";
 import {
+  AUTHORITY_KEYS_MAX,
   BATCH_SEQUENCES_MAX,
   BPS,
   BUDGET_TOKENS_MAX,
@@ -58,6 +59,7 @@ const { update } = example(CLIENT_MESSAGES, "commit") as { update: { [key: strin
 const welcome = example(SERVER_MESSAGES, "welcome");
 const round = example(SERVER_MESSAGES, "round");
 const [closed] = welcome["closed"] as Json[];
+const [authorityKey] = welcome["authority"] as Json[];
 
 type Case = {
   readonly name: string;
@@ -194,6 +196,12 @@ const CASES: readonly Case[] = [
     limit: EVALUATE_WINDOWS_MAX,
   },
   {
+    name: "AUTHORITY_KEYS_MAX",
+    decoder: serverMessageDecoder,
+    value: (size) => ({ ...welcome, authority: many(size, () => authorityKey) }),
+    limit: AUTHORITY_KEYS_MAX,
+  },
+  {
     name: "CARRIED_STATES_MAX",
     decoder: updateDecoder,
     value: (size) => ({ ...update, carried: many(size, () => carried) }),
@@ -295,6 +303,7 @@ test("SERVER_MESSAGE_BYTES_MAX: the longest welcome fits", () => {
         shape: many(RANK_MAX, () => DIMENSION_MAX),
       })),
     },
+    authority: many(AUTHORITY_KEYS_MAX, () => authorityKey),
     closed: many(CLOSED_ROUNDS_MAX, () => ({ ...(closed as object), round: 2 ** 32 })),
     current: {
       ...(welcome["current"] as object),

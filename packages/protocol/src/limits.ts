@@ -53,6 +53,9 @@ export const UPDATE_TOKENS_MAX = 2 ** 31;
 /** Tokens of a budget: what is committed stays exact, one round beyond the budget included. */
 export const BUDGET_TOKENS_MAX = 2 ** 50;
 
+/** Keys that may append to one run's log. */
+export const AUTHORITY_KEYS_MAX = 16;
+
 /** Carried states (error feedback, momentum …) of one worker. */
 export const CARRIED_STATES_MAX = 8;
 

@@ -12,7 +12,7 @@ import {
   tagged,
   text,
 } from "@manyhands/base/decode";
-import { finishReasonDecoder, joinFields, updateDecoder } from "./events.ts";
+import { authorityDecoder, finishReasonDecoder, joinFields, updateDecoder } from "./events.ts";
 import {
   CLOSED_ROUNDS_MAX,
   EVALUATE_WINDOWS_MAX,
@@ -95,6 +95,8 @@ export const serverMessageDecoder = tagged("type", {
     /** Bearer of this connection's blob requests. */
     session: hash,
     run: frozenRunDecoder,
+    /** Whose signatures receipts carry: RunCreated's. */
+    authority: authorityDecoder,
     /** The newest stored weights: state after `rounds` closed rounds. */
     checkpoint: object({ rounds: round, root: hash, byteLength: integer(4), stateRoot: hash }),
     /** Rounds closed since that checkpoint, in order. */
@@ -113,7 +115,7 @@ export const serverMessageDecoder = tagged("type", {
     previousHead: hash,
     entry: hash,
     head: hash,
-    /** The coordinator's signature of `head`. */
+    /** The authority's signature of `head` (docs/spec §3.2). */
     signature: hex(64),
   }),
   closed: object({ type: oneOf("closed"), closed: closedRoundDecoder }),

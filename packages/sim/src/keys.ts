@@ -4,7 +4,12 @@ import { createHash } from "node:crypto";
 import type { Bytes } from "@manyhands/base/bytes";
 import type { SigningKey } from "@manyhands/protocol/keys";
 
-export type KeyPair = { readonly key: SigningKey; readonly sign: (bytes: Bytes) => string };
+export type KeyPair = {
+  readonly key: SigningKey;
+  readonly sign: (bytes: Bytes) => string;
+  /** The ring's: of anybody's signature. */
+  readonly verify: KeyRing["verify"];
+};
 
 export class KeyRing {
   readonly #secrets = new Map<string, string>();
@@ -16,6 +21,7 @@ export class KeyRing {
     return {
       key: { algorithm: "ed25519", bytes },
       sign: (signed) => signatureOf(secret, signed),
+      verify: this.verify,
     };
   }
 

@@ -98,6 +98,7 @@ export class WorkerProcess {
         token: ADMISSION_TOKEN,
         name,
         identity: this.identity,
+        verify: this.#options.keys.verify,
         numerics: "reference",
         seed: this.#options.chance.between(0, 2 ** 31),
       },

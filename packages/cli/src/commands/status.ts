@@ -52,7 +52,7 @@ async function askCoordinator(given: string): Promise<RunStatus> {
   url.hash = "";
   const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(
     (cause: unknown) => {
-      throw new CommandError(`no answer from ${url.origin}: ${messageOf(cause)}`, {
+      throw new CommandError(`no answer from ${url.origin}: ${reasonOf(cause)}`, {
         cause,
         hint: "Is the coordinator running, and can this machine reach it?",
       });
@@ -63,6 +63,12 @@ async function askCoordinator(given: string): Promise<RunStatus> {
   }
   if (!response.ok) throw new CommandError(`${url.origin} answered with status ${response.status}`);
   return (await response.json()) as RunStatus;
+}
+
+/** What `fetch failed` hides: the socket's own words are in its cause. */
+function reasonOf(caught: unknown): string {
+  const inner = caught instanceof Error ? caught.cause : undefined;
+  return messageOf(inner instanceof Error && inner.message !== "" ? inner : caught);
 }
 
 function statusText(status: RunStatus, place: string, io: Io): string {

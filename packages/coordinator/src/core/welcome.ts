@@ -12,7 +12,7 @@ export function welcomeFor(
   session: string,
   driver: RunDriver,
 ): ServerMessageOf<"welcome"> {
-  const { run, phase, current: round } = driver.state;
+  const { run, authority, phase, current: round } = driver.state;
   const { rounds, weights, byteLength, stateRoot } = driver.checkpoint;
   const current = roundInfoFor(driver.state, workerId);
   // Who has committed already has nothing left to do in this round.
@@ -22,6 +22,7 @@ export function welcomeFor(
     workerId,
     session,
     run,
+    authority: [...authority],
     checkpoint: { rounds, root: weights, byteLength, stateRoot },
     closed: driver.ledger.closed.slice(rounds, rounds + CLOSED_ROUNDS_MAX),
     current: current && committed ? { ...current, assignment: null } : current,

@@ -10,6 +10,7 @@ import { err, ok, type Result } from "@manyhands/base/result";
 import { eventDecoder, type RunEvent } from "@manyhands/protocol/events";
 import type { SigningKey } from "@manyhands/protocol/keys";
 import type { RunId } from "@manyhands/protocol/run-config";
+import { logHeadSigningBytes } from "@manyhands/protocol/signing";
 
 /** One event in its final form. Hashes and the signature are lower-case hex. */
 export type LogRow = {
@@ -20,7 +21,7 @@ export type LogRow = {
   readonly entry: string;
   readonly previousHead: string;
   readonly head: string;
-  /** By the coordinator's authority key, over headSigningBytes. */
+  /** By the coordinator's authority key, over logHeadSigningBytes. */
   readonly signature: string;
 };
 
@@ -61,11 +62,6 @@ export function headOf(previousHead: string, entry: string): string {
   return toHex(hashLeaf("manyhands/log/v1", fromHex(previousHead), fromHex(entry)));
 }
 
-/** What the coordinator signs about a row. @source docs/spec §4.1 */
-function headSigningBytes(runId: RunId, head: string): Bytes {
-  return hashLeaf("manyhands/log-head/v1", fromHex(runId), fromHex(head));
-}
-
 /** The row that an event becomes on top of a head. */
 function sealRow(
   event: RunEvent,
@@ -75,7 +71,7 @@ function sealRow(
   const text = canonicalJson(event);
   const entry = entryOf(text);
   const head = headOf(onto.head, entry);
-  const signature = signer.sign(headSigningBytes(signer.runId, head));
+  const signature = signer.sign(logHeadSigningBytes(signer.runId, head));
   return {
     sequence: onto.length,
     event: text,
@@ -145,7 +141,7 @@ export function rowProblems(row: LogRow, expected: LogHead, rules: RowRules): re
 
 function signedByAuthority(row: LogRow, rules: RowRules): boolean {
   if (!HEX_32.test(row.head) || !HEX_64.test(row.signature)) return false;
-  const bytes = headSigningBytes(rules.runId, row.head);
+  const bytes = logHeadSigningBytes(rules.runId, row.head);
   return rules.authority.some((key) => rules.verify(key, bytes, row.signature));
 }
 

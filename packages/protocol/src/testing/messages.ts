@@ -93,6 +93,7 @@ export const SERVER_MESSAGES: readonly ServerMessage[] = [
     workerId: hash,
     session: hash,
     run,
+    authority: [{ algorithm: "ed25519", bytes: hash }],
     checkpoint: { rounds: 3, root: hash, byteLength: 16, stateRoot: hash },
     closed: [closed],
     current: info,

@@ -236,6 +236,9 @@ test("a receipt for something else is no receipt", () => {
   const chain = committed();
   chain.driver.receipt(chain.update, { head: hashOf("another head") });
   assert.equal(chain.driver.end()?.reason, "diverged");
+  const unsigned = committed();
+  unsigned.driver.receipt(unsigned.update, { signature: SIGNATURE });
+  assert.equal(unsigned.driver.end()?.reason, "diverged");
   const other = committed();
   other.driver.receipt(other.update, { round: 5 });
   assert.equal(other.driver.end(), null, "of another round: not for us now");

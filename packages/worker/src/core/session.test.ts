@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { hashOf, testRun } from "@manyhands/protocol/testing/fixtures";
 import { KERNEL_SET, PROTOCOL_VERSION } from "@manyhands/protocol/version";
 import fc from "fast-check";
-import { CoreDriver, openRound, SIGNATURE } from "../testing/core-driver.ts";
+import { AUTHORITY, CoreDriver, openRound, SIGNATURE } from "../testing/core-driver.ts";
 import type { EndReason, WorkerEffect } from "./types.ts";
 
 function timerAt(effects: readonly WorkerEffect[], timer: string): number | null | undefined {
@@ -226,4 +226,18 @@ test("a run that was over before we came is told apart", () => {
   driver.welcome();
   driver.message({ type: "finished", reason: "minutes", stateRoot: hashOf("end") });
   assert.equal(driver.end()?.reason, "run-finished");
+});
+
+test("other authority keys than at the first welcome: another log, where our receipts are worth nothing", () => {
+  const driver = new CoreDriver().joined();
+  const again = (authority: (typeof AUTHORITY)[]): void => {
+    driver.disconnect();
+    driver.timer("reconnect");
+    driver.greet();
+    driver.welcome({ authority });
+  };
+  again([AUTHORITY]);
+  assert.equal(driver.end(), null);
+  again([{ ...AUTHORITY, bytes: hashOf("another coordinator") }]);
+  assert.equal(driver.end()?.reason, "refused");
 });

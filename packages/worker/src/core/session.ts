@@ -1,6 +1,7 @@
 // Chapter 1: the connection. Hello, challenge, join, welcome; heartbeats; coming back after a cut.
 // Not what is done once joined: follow.ts and round.ts.
 
+import { canonicalJson } from "@manyhands/base/canonical";
 import type { Join } from "@manyhands/protocol/events";
 import type { ClientMessage, ServerMessageOf } from "@manyhands/protocol/messages";
 import { runIdOf } from "@manyhands/protocol/run-config";
@@ -140,7 +141,7 @@ export function onWelcome(turn: Turn, message: ServerMessageOf<"welcome">): void
     endWith(turn, "refused", "The coordinator welcomed us under another worker's name.");
     return;
   }
-  if (state.run === null && !acceptRun(turn, message)) return;
+  if (state.run === null ? !acceptRun(turn, message) : !sameAuthority(turn, message)) return;
   state.link = "joined";
   state.attempts = 0;
   state.everJoined = true;
@@ -159,7 +160,7 @@ export function onWelcome(turn: Turn, message: ServerMessageOf<"welcome">): void
 }
 
 /** The run is what its id says, and this version can follow it. */
-function acceptRun(turn: Turn, { run }: ServerMessageOf<"welcome">): boolean {
+function acceptRun(turn: Turn, { run, authority }: ServerMessageOf<"welcome">): boolean {
   if (runIdOf(run) !== turn.config.runId) {
     endWith(turn, "refused", "The run that the coordinator sent is not the one that its id names.");
     return false;
@@ -170,7 +171,18 @@ function acceptRun(turn: Turn, { run }: ServerMessageOf<"welcome">): boolean {
     return false;
   }
   turn.state.run = run;
+  turn.state.authority = authority;
   return true;
+}
+
+/** A run's keys are in its first event: with other ones this is another log of the same run. */
+function sameAuthority(turn: Turn, { authority }: ServerMessageOf<"welcome">): boolean {
+  if (canonicalJson(authority) === canonicalJson(turn.state.authority)) return true;
+  const sentence =
+    "The coordinator now signs with other keys than before: its log was begun anew, and our " +
+    "receipts do not hold there. Join again to take part in the new one.";
+  endWith(turn, "refused", sentence);
+  return false;
 }
 
 const ENDS: { readonly [code: string]: EndReason } = {

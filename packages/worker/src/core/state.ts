@@ -3,6 +3,7 @@
 
 import { Random } from "@manyhands/base/random";
 import { fullJitterMs } from "@manyhands/net/backoff";
+import type { SigningKey } from "@manyhands/protocol/keys";
 import type { ClientMessage, ClosedRound, RoundInfo } from "@manyhands/protocol/messages";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { EMPTY_LEDGER, type Ledger, type WeightsName } from "./stored.ts";
@@ -52,6 +53,8 @@ export type CoreState = {
   paused: boolean;
 
   run: FrozenRun | null;
+  /** Keys whose signatures receipts must carry: the first welcome's, for good. */
+  authority: readonly SigningKey[];
   restored: boolean;
   prepared: boolean;
 
@@ -100,6 +103,7 @@ export function initialState(): CoreState {
     lastDoing: "waiting",
     paused: false,
     run: null,
+    authority: [],
     restored: false,
     prepared: false,
     local: null,

@@ -25,6 +25,9 @@ export type Identity = {
   readonly sign: (bytes: Uint8Array) => string;
 };
 
+/** Is this the key's signature over the bytes? False for a key or signature that is none. */
+export type VerifySignature = (key: SigningKey, bytes: Uint8Array, signature: string) => boolean;
+
 export type CoreConfig = {
   readonly runId: RunId;
   /** Admission token of the join URL. */
@@ -32,6 +35,7 @@ export type CoreConfig = {
   /** What a person calls this device. */
   readonly name: string;
   readonly identity: Identity;
+  readonly verify: VerifySignature;
   readonly numerics: Numerics;
   /** For the jitter of waits only. */
   readonly seed: number;

@@ -4,6 +4,7 @@ import { fromHex, toHex } from "@manyhands/base/bytes";
 import { hashLeaf } from "@manyhands/base/hash";
 import type { ServerMessageOf } from "@manyhands/protocol/messages";
 import { updateLeaf } from "@manyhands/protocol/roots";
+import { logHeadSigningBytes } from "@manyhands/protocol/signing";
 import { arm, type CoreState, endWith, notice, send, type Turn } from "./state.ts";
 import type { StoredUpdate } from "./stored.ts";
 import type { Answer, Job, PendingUpdate } from "./types.ts";
@@ -110,9 +111,20 @@ export function onReceipt(turn: Turn, receipt: ServerMessageOf<"receipt">): void
     endWith(turn, "diverged", `The receipt for round ${update.round} is for something else.`);
     return;
   }
+  if (!signedByAuthority(turn, receipt)) {
+    const sentence = `The receipt for round ${update.round} lacks the coordinator's signature.`;
+    endWith(turn, "diverged", sentence);
+    return;
+  }
   arm(turn, "answer", null);
   pending.receipt = receipt;
   pending.stage = "accepted";
+}
+
+/** Only a signed head binds the coordinator to what it acknowledged. */
+function signedByAuthority({ config, state }: Turn, receipt: ServerMessageOf<"receipt">): boolean {
+  const bytes = logHeadSigningBytes(config.runId, receipt.head);
+  return state.authority.some((key) => config.verify(key, bytes, receipt.signature));
 }
 
 function chained({ previousHead, entry }: ServerMessageOf<"receipt">): string {

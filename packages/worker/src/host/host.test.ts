@@ -5,7 +5,7 @@ import { sha256 } from "@manyhands/base/hash";
 import { runIdOf } from "@manyhands/protocol/run-config";
 import { hashOf, joinOf, testRun, workerIdFor } from "@manyhands/protocol/testing/fixtures";
 import { KERNEL_SET, PROTOCOL_VERSION } from "@manyhands/protocol/version";
-import { SIGNATURE } from "../testing/core-driver.ts";
+import { AUTHORITY, SIGNATURE, verifyAuthority } from "../testing/core-driver.ts";
 import {
   AddingCompute,
   HandTimers,
@@ -32,6 +32,7 @@ function hostOf() {
       token: "let me in",
       name: "anna",
       identity: { workerId, signingKey, exchangeKey, sign: () => SIGNATURE },
+      verify: verifyAuthority,
       numerics: "reference",
       seed: 1,
     },
@@ -55,6 +56,7 @@ function greet({ link, workerId }: ReturnType<typeof hostOf>): void {
     workerId,
     session: hashOf("session"),
     run: RUN,
+    authority: [AUTHORITY],
     checkpoint: { rounds: 0, root: hashOf("c"), byteLength: 16, stateRoot: hashOf("s") },
     closed: [],
     current: null,

@@ -27,7 +27,7 @@ import { BlobCache } from "./blob-cache.ts";
 import { DiskFiles } from "./disk-files.ts";
 import { FolderInUseError, StorageError } from "./errors.ts";
 import { lockFolder } from "./folder-lock.ts";
-import { deviceIdentity } from "./identity.ts";
+import { deviceIdentity, verifySignature } from "./identity.ts";
 import { parseJoinUrl } from "./join-url.ts";
 import { openState, sealState } from "./state-file.ts";
 
@@ -163,6 +163,9 @@ test("the device key is made once, private, and signs so that others can check",
   const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
   assert.equal(verify(null, utf8("message"), key, fromHex(signature)), true);
   assert.equal(verify(null, utf8("other"), key, fromHex(signature)), false);
+  assert.equal(verifySignature(first.signingKey, utf8("message"), signature), true);
+  assert.equal(verifySignature(first.signingKey, utf8("other"), signature), false);
+  assert.equal(verifySignature(first.signingKey, utf8("message"), "00"), false);
 });
 
 test("a damaged device key is never replaced by itself: credit is bound to it", async () => {

@@ -6,12 +6,13 @@ import {
   generateKeyPairSync,
   type KeyObject,
   sign,
+  verify,
 } from "node:crypto";
 import { join } from "node:path";
-import { toHex } from "@manyhands/base/bytes";
+import { fromHex, isHex, toHex } from "@manyhands/base/bytes";
 import { type Decoded, object, oneOf, problemText, text } from "@manyhands/base/decode";
 import { workerIdOf } from "@manyhands/protocol/keys";
-import type { Identity } from "../core/types.ts";
+import type { Identity, VerifySignature } from "../core/types.ts";
 import { replaceFile } from "./atomic-file.ts";
 import { readIfThere } from "./disk-files.ts";
 import { StorageError } from "./errors.ts";
@@ -26,6 +27,7 @@ type KeyFile = Decoded<typeof keyFileDecoder>;
 
 /** Bytes of a raw Ed25519 or X25519 public key: the last ones of its DER form. */
 const RAW_KEY_BYTES = 32;
+const SIGNATURE_BYTES = 64;
 
 /**
  * The folder's keys; new ones if it has none. @throws StorageError if the file is not a key file
@@ -44,6 +46,14 @@ export async function deviceIdentity(folder: string): Promise<Identity> {
     sign: (bytes) => toHex(sign(null, bytes, signing)),
   };
 }
+
+/** Ed25519, for the coordinator's signatures. */
+export const verifySignature: VerifySignature = (key, bytes, signature) => {
+  if (!isHex(key.bytes, RAW_KEY_BYTES) || !isHex(signature, SIGNATURE_BYTES)) return false;
+  const x = Buffer.from(fromHex(key.bytes)).toString("base64url");
+  const publicKey = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
+  return verify(null, bytes, publicKey, fromHex(signature));
+};
 
 function readKeys(path: string, content: string): KeyFile {
   const decoded = keyFileDecoder(parsedJson(content));

@@ -16,7 +16,7 @@ import type { ApiPort, ComputePort, WorkerPorts, WorkerTimers } from "../host/po
 import { BlobCache } from "./blob-cache.ts";
 import { DiskFiles } from "./disk-files.ts";
 import { lockFolder } from "./folder-lock.ts";
-import { deviceIdentity } from "./identity.ts";
+import { deviceIdentity, verifySignature } from "./identity.ts";
 import { type JoinUrl, parseJoinUrl } from "./join-url.ts";
 import { OrtCompute } from "./ort-compute.ts";
 
@@ -99,6 +99,7 @@ function run({ options, target, identity, release }: Start): RunningWorker {
       token: target.token,
       name: options.name.slice(0, NAME_CHARS_MAX).toWellFormed() || "worker",
       identity,
+      verify: verifySignature,
       numerics: ports.compute.numerics,
       seed: randomBytes(6).readUIntBE(0, 6),
       ...(options.reconnect ? { reconnect: options.reconnect } : {}),

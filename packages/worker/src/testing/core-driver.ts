@@ -5,6 +5,7 @@ import { stateRoot } from "@manyhands/aggregation/roots";
 import { defined } from "@manyhands/base/assert";
 import { fromHex, toHex } from "@manyhands/base/bytes";
 import { hashLeaf } from "@manyhands/base/hash";
+import type { SigningKey } from "@manyhands/protocol/keys";
 import type {
   ClientMessage,
   ClosedRound,
@@ -13,6 +14,7 @@ import type {
 } from "@manyhands/protocol/messages";
 import { updateLeaf } from "@manyhands/protocol/roots";
 import { type FrozenRun, runIdOf } from "@manyhands/protocol/run-config";
+import { logHeadSigningBytes } from "@manyhands/protocol/signing";
 import { hashOf, joinOf, testRun, workerIdFor } from "@manyhands/protocol/testing/fixtures";
 import { KERNEL_SET, PROTOCOL_VERSION } from "@manyhands/protocol/version";
 import { EMPTY_LEDGER } from "../core/stored.ts";
@@ -24,6 +26,7 @@ import type {
   OutcomeOf,
   Receipt,
   TimerName,
+  VerifySignature,
   WorkerEffect,
   WorkerEnd,
   WorkerInput,
@@ -34,6 +37,16 @@ type Welcome = Extract<ServerMessage, { type: "welcome" }>;
 type Update = Extract<ClientMessage, { type: "commit" }>["update"];
 
 export const SIGNATURE = hashOf("signature").repeat(2);
+
+/** The coordinator's key, and what stands for its signatures: of these bytes, by this key. */
+export const AUTHORITY: SigningKey = { algorithm: "ed25519", bytes: hashOf("coordinator") };
+
+function authoritySignature(bytes: Uint8Array): string {
+  return toHex(hashLeaf("test/signature", fromHex(AUTHORITY.bytes), bytes)).repeat(2);
+}
+
+export const verifyAuthority: VerifySignature = (key, bytes, signature) =>
+  key.bytes === AUTHORITY.bytes && signature === authoritySignature(bytes);
 
 /** State root of a closed round whose weights root is `weightsRoot`. */
 export function boundRoot(weightsRoot: string, round: number): string {
@@ -86,6 +99,7 @@ export class CoreDriver {
       token: "let me in",
       name: "anna",
       identity: { workerId: this.workerId, signingKey, exchangeKey, sign: () => SIGNATURE },
+      verify: verifyAuthority,
       numerics: "ort-cpu",
       seed: options.seed ?? 1,
     });
@@ -174,6 +188,7 @@ export class CoreDriver {
       workerId: this.workerId,
       session: hashOf("session"),
       run: this.run,
+      authority: [AUTHORITY],
       checkpoint: {
         rounds: 0,
         root: hashOf("checkpoint"),
@@ -222,6 +237,7 @@ export class CoreDriver {
     const previousHead = hashOf("previous head");
     const entry = hashOf("entry");
     const link = hashLeaf("manyhands/log/v1", fromHex(previousHead), fromHex(entry));
+    const head = changes.head ?? toHex(link);
     return this.message({
       type: "receipt",
       round: update.round,
@@ -230,8 +246,8 @@ export class CoreDriver {
       sequence: 7,
       previousHead,
       entry,
-      head: toHex(link),
-      signature: SIGNATURE,
+      head,
+      signature: authoritySignature(logHeadSigningBytes(this.runId, head)),
       ...changes,
     });
   }
