@@ -19,7 +19,7 @@ import {
   rowProblems,
 } from "@manyhands/coordinator/log/log";
 import { contributionsOf } from "@manyhands/protocol/contributions";
-import type { EventOf, RunEvent } from "@manyhands/protocol/events";
+import type { EventOf, RunEvent, Update } from "@manyhands/protocol/events";
 import type { SigningKey, WorkerId } from "@manyhands/protocol/keys";
 import type { ClientMessage, ServerMessage, ServerMessageOf } from "@manyhands/protocol/messages";
 import type { FrozenRun, RunId } from "@manyhands/protocol/run-config";
@@ -41,7 +41,13 @@ const BAD_LUCK: ReadonlySet<string> = new Set([
   "join/run-finished",
   "auth/session",
   "blob/unknown",
+  "blob/quota",
 ]);
+
+/** The first checkpoint and the newest two, each weights and feedback; and the data. */
+const CHECKPOINT_BLOBS_MAX = 7;
+/** Of one worker: uncommitted uploads of this process and of one before. */
+const UPLOADS_LEFT_MAX = 8;
 
 export type AuditorOptions = {
   readonly world: World;
@@ -68,8 +74,13 @@ export class Auditor {
   readonly #receipts: Receipt[] = [];
   readonly #uploaded = new Set<string>();
   readonly #revealed = new Set<string>();
+  /** Blobs that the log names: they stay for ever. */
+  readonly #named = new Set<string>();
   /** What each honest worker claimed for a round: it must never claim something else. */
   readonly #claims = new Map<string, string>();
+  /** The newest update that each honest worker has kept. */
+  readonly #built = new Map<WorkerId, Update>();
+  readonly #acceptedRoots = new Set<string>();
   /** Tokens of accepted updates, by worker. */
   readonly accepted = new Map<WorkerId, number>();
 
@@ -177,6 +188,8 @@ export class Auditor {
     const bytes = commitSigningBytes(runId, update);
     const sound = ring.verify(worker.join.signingKey, bytes, signature);
     assert(sound, `an update of ${worker.join.name} without its signature`);
+    this.#named.add(update.updateRoot);
+    this.#acceptedRoots.add(`${workerId} ${update.updateRoot}`);
     this.accepted.set(workerId, (this.accepted.get(workerId) ?? 0) + update.tokens);
   }
 
@@ -197,6 +210,7 @@ export class Auditor {
     const { fragments, weights, feedback } = closed;
     assert(closed.refused.length === 0, "every accepted update is in the mean");
     this.#shared = { fragments, weights, feedback };
+    if (event.aggregate) this.#named.add(event.aggregate.root);
     const root = toHex(closed.stateRoot);
     assert(root === event.stateRoot, `round ${event.round}: state ${root} ≠ ${event.stateRoot}`);
     this.weightsRoots.push(this.#weightsRoot());
@@ -253,6 +267,25 @@ export class Auditor {
     else world.fail(`${name} claims two different updates for round ${round}`);
   }
 
+  /**
+   * An honest worker has kept a new update. Its residual must go on from the one before, if that one
+   * counts; if it does not count, all of it must be in the residual again.
+   */
+  built(workerId: WorkerId, update: Update): void {
+    const { world } = this.#options;
+    const last = this.#built.get(workerId);
+    this.#built.set(workerId, update);
+    if (!last || last.updateRoot === update.updateRoot) return;
+    if (last.round >= update.round) world.fail(`two updates of ${workerId} for ${update.round}`);
+    const counts = this.#acceptedRoots.has(`${workerId} ${last.updateRoot}`);
+    const goesOn = last.carried[0]?.after === update.carried[0]?.before;
+    world.count(counts ? "residuals that go on" : "residuals that take an update back");
+    if (counts !== goesOn) {
+      const what = counts ? "lost what it had left out" : "does not have the refused update";
+      world.fail(`the residual of ${workerId} for round ${update.round} ${what}`);
+    }
+  }
+
   uploaded(root: string): void {
     this.#uploaded.add(root);
   }
@@ -274,11 +307,14 @@ export class Auditor {
 
   /** What must hold once everything is over. */
   finish(rows: readonly LogRow[]): void {
-    const { world } = this.#options;
+    const { world, blobs } = this.#options;
     for (const { sequence, head } of this.#receipts) {
       if (rows[sequence]?.head !== head) world.fail(`a receipt's row ${sequence} is gone`);
     }
     if (rows.length !== this.#rows.length) world.fail("the log has lost rows");
+    const extra = blobs.roots().filter((root) => !this.#named.has(root)).length;
+    const extraMax = CHECKPOINT_BLOBS_MAX + UPLOADS_LEFT_MAX * this.state.workers.size;
+    if (extra > extraMax) world.fail(`${extra} blobs on the disk that nothing names`);
     for (const [workerId, tokens] of this.accepted) {
       const credit = this.state.workers.get(workerId)?.credit ?? 0;
       if (credit !== tokens) world.fail(`${workerId} gave ${tokens} tokens, has credit ${credit}`);

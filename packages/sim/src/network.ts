@@ -98,10 +98,10 @@ export class Network {
     const fail = (why: string): void => reject(new NetworkError(`${place.name}: ${why}`));
     request.signal?.addEventListener("abort", () => fail("aborted"), { once: true });
     if (request.signal?.aborted) fail("aborted");
-    const lost = this.#loses(0.04);
-    if (lost) this.#world.count("requests lost");
-    if (lost) time.afterIn(place.life, REQUEST_TIMEOUT_MS, () => fail("no answer"));
-    else {
+    time.afterIn(place.life, REQUEST_TIMEOUT_MS, () => fail("nothing came for too long"));
+    if (this.#loses(0.04)) {
+      this.#world.count("requests lost");
+    } else {
       time.after(this.delayMs(place), () => {
         this.#arrive(place, request, {
           done: (answer) => resolve(this.#responseOf(answer)),
@@ -130,7 +130,6 @@ export class Network {
     const reply = (answer: Answer | null): void => {
       if (answer === null || this.#loses(0.04)) {
         this.#world.count("answers lost");
-        time.afterIn(place.life, REQUEST_TIMEOUT_MS, () => to.fail("no answer"));
       } else time.afterIn(place.life, this.delayMs(place), () => to.done(answer));
     };
     if (this.#loses(0.04)) {
@@ -213,6 +212,7 @@ class Wire implements TextSocket {
   #knock(): void {
     if (this.#dead) return;
     const { server } = this.#network;
+    this.#world.trace(this.place.name, "knocks");
     if (!server) {
       this.cut(this.#network.delayMs(this.place), null);
       return;
@@ -234,6 +234,7 @@ class Wire implements TextSocket {
   }
 
   close(): void {
+    this.#world.trace(this.place.name, "closes its connection");
     this.#toServer(() => this.#goneForServer());
     this.#clientHasClosed = true;
     this.#network.forget(this);
@@ -247,6 +248,7 @@ class Wire implements TextSocket {
   cut(clientMs: number | null, serverMs: number | null): void {
     if (this.#dead) return;
     this.#dead = true;
+    this.#world.trace(this.place.name, "loses a connection");
     this.#network.forget(this);
     const { time } = this.#world;
     const closed = { why: "the connection broke", code: CLOSE_ABNORMAL, httpStatus: null };

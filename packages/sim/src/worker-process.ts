@@ -1,7 +1,7 @@
 // A worker as a process: the real host and core, on a device that can crash, lose its network, be slow
 // or be told to leave. Its disk survives; what was being written when it died may or may not be there.
 
-import { defined } from "@manyhands/base/assert";
+import { assert, defined } from "@manyhands/base/assert";
 import { concatBytes } from "@manyhands/base/bytes";
 import type { Json } from "@manyhands/base/canonical";
 import { canonicalJson } from "@manyhands/base/canonical";
@@ -9,6 +9,7 @@ import { BlobClient } from "@manyhands/net/blob-client";
 import { workerIdOf } from "@manyhands/protocol/keys";
 import type { ServerMessageOf } from "@manyhands/protocol/messages";
 import type { RunId } from "@manyhands/protocol/run-config";
+import { storedUpdateDecoder } from "@manyhands/worker/core/stored";
 import type { Identity, WorkerEnd } from "@manyhands/worker/core/types";
 import { WorkerHost } from "@manyhands/worker/host/host";
 import type { ApiPort, RunFiles, StateFile, WorkerPorts } from "@manyhands/worker/host/ports";
@@ -174,6 +175,12 @@ export class WorkerProcess {
     };
   }
 
+  #keptUpdate(header: Json): void {
+    const kept = storedUpdateDecoder(header);
+    assert(kept.ok, "what the worker keeps has its form");
+    this.#options.auditor.built(this.identity.workerId, kept.value.update);
+  }
+
   #stepMs(): number {
     const { stepMs, chance } = this.#options;
     return Math.max(1, Math.round(stepMs * (0.8 + 0.4 * chance.unit())));
@@ -219,7 +226,10 @@ export class WorkerProcess {
       },
       write: (file: StateFile, header: Json, parts: readonly Uint8Array[]) => {
         const kept = { header: canonicalJson(header), payload: concatBytes(...parts) };
-        return durably(() => this.#disk.set(file, kept));
+        return durably(() => {
+          this.#disk.set(file, kept);
+          if (file === "update") this.#keptUpdate(header);
+        });
       },
       remove: (file) => durably(() => this.#disk.delete(file)),
       addReceipt: (receipt) =>
