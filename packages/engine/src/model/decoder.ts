@@ -72,8 +72,13 @@ export type Decoder = {
   readonly blockPrefix: (layer: number) => string;
   /** ids [B, T] → [N, C] */
   readonly embed: (weight: Lookup, ids: Tensor) => Tensor;
-  /** x [N, C] → [N, C]. Blocks differ in nothing but their weights, unless keys are cached. */
-  readonly block: (weight: Lookup, x: Tensor, place: BlockPlace) => Tensor;
+  /**
+   * A block's first half, x [N, C] → [N, C]. Blocks differ in nothing but their weights, unless
+   * keys are cached.
+   */
+  readonly attend: (weight: Lookup, x: Tensor, place: BlockPlace) => Tensor;
+  /** A block's second half, [N, C] → [N, C]. */
+  readonly feedForward: (weight: Lookup, x: Tensor) => Tensor;
   /** x [N, C] → the logits of the next token [N, V] */
   readonly head: (weight: Lookup, x: Tensor) => Tensor;
 };
@@ -94,7 +99,7 @@ export function decoderLogits(decoder: Decoder, weights: Weights, ids: Tensor): 
   let x = decoder.embed(all, ids);
   for (let layer = 0; layer < decoder.layerCount; layer++) {
     const own = lookup(weights, decoder.blockPrefix(layer));
-    x = decoder.block(own, x, { layer, batch, time });
+    x = decoder.feedForward(own, decoder.attend(own, x, { layer, batch, time }));
   }
   return decoder.head(all, x);
 }

@@ -22,7 +22,18 @@ export function gpt2Decoder(config: Gpt2Config): Decoder {
       const places = ir.slice(weight("transformer.wpe.weight"), 0, 0, time);
       return ir.reshape(ir.add(tokens, places), [batch * time, config.nEmbd]);
     },
-    block: (weight, x, place) => block(config, weight, x, place),
+    attend: (weight, x, place) => {
+      const normed = normalize(config, weight, "ln_1", x);
+      const product = ir.matmul(normed, weight("attn.c_attn.weight"));
+      const qkv = addQkvBias(product, weight("attn.c_attn.bias"));
+      const mixed = selfAttention(config, qkv, place);
+      return ir.add(x, project(weight, "attn.c_proj", mixed));
+    },
+    feedForward: (weight, x) => {
+      const normed = normalize(config, weight, "ln_2", x);
+      const hidden = gelu(project(weight, "mlp.c_fc", normed));
+      return ir.add(x, project(weight, "mlp.c_proj", hidden));
+    },
     head: (weight, x) => {
       const final = normalize(config, weight, "transformer.ln_f", x);
       return linear(final, weight(config.tieWordEmbeddings ? table : "lm_head.weight"));
@@ -38,17 +49,6 @@ function normalize(config: Gpt2Config, weight: Lookup, name: string, x: Tensor):
 /** x · w + b with w [in, out], as GPT-2 stores it: x [N, in] → [N, out]. */
 function project(weight: Lookup, name: string, x: Tensor): Tensor {
   return ir.add(ir.matmul(x, weight(`${name}.weight`)), weight(`${name}.bias`));
-}
-
-function block(config: Gpt2Config, weight: Lookup, x: Tensor, place: BlockPlace): Tensor {
-  const normed = normalize(config, weight, "ln_1", x);
-  const product = ir.matmul(normed, weight("attn.c_attn.weight"));
-  const qkv = addQkvBias(product, weight("attn.c_attn.bias"));
-  const mixed = selfAttention(config, qkv, place);
-  const middle = ir.add(x, project(weight, "attn.c_proj", mixed));
-  const normed2 = normalize(config, weight, "ln_2", middle);
-  const hidden = gelu(project(weight, "mlp.c_fc", normed2));
-  return ir.add(middle, project(weight, "mlp.c_proj", hidden));
 }
 
 /**

@@ -3,7 +3,7 @@
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
 import { headSize, type LlamaConfig } from "./config.ts";
-import type { BlockPlace, Decoder, Lookup } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
 import { attention, causalAttention, linear, ropeTables, silu } from "./layers.ts";
 
 /** Where in time a decoder's input lies, and what it may see: without a mask, what is before. */
@@ -48,9 +48,19 @@ export function llamaDecoder(config: LlamaConfig, options: LlamaOptions = {}): D
       const rows = ir.reshape(ids, [ids.shape.reduce((size, dim) => size * dim, 1)]);
       return ir.gather(weight("model.embed_tokens.weight"), rows);
     },
-    block: (weight, x, place) => {
-      const parts = { ...options, config, positions: positionsOf(place.time) };
-      return block(parts, weight, x, place);
+    attend: (weight, x, { layer, batch, time }) => {
+      const parts = { ...options, config, positions: positionsOf(time) };
+      const normed = ir.rmsNormalize(x, weight("input_layernorm.weight"), eps);
+      const qkv = linear(normed, weight("self_attn.qkv_proj.weight"));
+      const rows = ir.reshape(qkv, [batch, time, qkv.shape[1] ?? 0]);
+      const mixed = selfAttention(parts, layer, rows);
+      return ir.add(x, linear(mixed, weight("self_attn.o_proj.weight")));
+    },
+    feedForward: (weight, x) => {
+      const normed = ir.rmsNormalize(x, weight("post_attention_layernorm.weight"), eps);
+      const gate = silu(linear(normed, weight("mlp.gate_proj.weight")));
+      const hidden = ir.mul(gate, linear(normed, weight("mlp.up_proj.weight")));
+      return ir.add(x, linear(hidden, weight("mlp.down_proj.weight")));
     },
     head: (weight, x) => {
       const final = ir.rmsNormalize(x, weight("model.norm.weight"), eps);
@@ -58,25 +68,6 @@ export function llamaDecoder(config: LlamaConfig, options: LlamaOptions = {}): D
       return linear(final, weight(name));
     },
   };
-}
-
-function block(
-  parts: Parts & { readonly positions: Positions },
-  weight: Lookup,
-  x: Tensor,
-  place: BlockPlace,
-): Tensor {
-  const { batch, time } = place;
-  const eps = parts.config.rmsNormEps;
-  const normed = ir.rmsNormalize(x, weight("input_layernorm.weight"), eps);
-  const qkv = linear(normed, weight("self_attn.qkv_proj.weight"));
-  const rows = ir.reshape(qkv, [batch, time, qkv.shape[1] ?? 0]);
-  const mixed = selfAttention(parts, place.layer, rows);
-  const middle = ir.add(x, linear(mixed, weight("self_attn.o_proj.weight")));
-  const normed2 = ir.rmsNormalize(middle, weight("post_attention_layernorm.weight"), eps);
-  const gate = silu(linear(normed2, weight("mlp.gate_proj.weight")));
-  const hidden = ir.mul(gate, linear(normed2, weight("mlp.up_proj.weight")));
-  return ir.add(middle, linear(hidden, weight("mlp.down_proj.weight")));
 }
 
 /** qkv [B, T, (H + 2 KV) D] → the mixed values [B·T, H·D]. */

@@ -81,6 +81,11 @@ class TensorCache {
   }
 }
 
+/** Gives an array's memory back now, not when garbage is collected. */
+function discard(data: Float32Array): void {
+  if (data.buffer instanceof ArrayBuffer) data.buffer.transfer(0);
+}
+
 /** A session that reads arrays and returns arrays. */
 export class OrtExecutable implements Executable {
   readonly #backend: OrtBackend;
@@ -119,8 +124,12 @@ export class OrtExecutable implements Executable {
   }
 
   #received(name: string, tensor: OrtTensor | undefined, target?: Float32Array): Float32Array {
-    if (target && this.#backend.preallocates) return target;
     const data = tensor?.data;
+    if (target && this.#backend.preallocates) {
+      // The binding returns a copy of what it wrote into the target: gradients, in every step.
+      if (data instanceof Float32Array && data.buffer !== target.buffer) discard(data);
+      return target;
+    }
     assert(data instanceof Float32Array, `the output ${name} is f32`);
     target?.set(data);
     return target ?? data;

@@ -25,14 +25,16 @@ import {
 } from "./gradient-source.ts";
 
 /**
- * | graph    | inputs                      | outputs                  |
- * | -------- | --------------------------- | ------------------------ |
- * | embed    | ids, its weights            | y [N, C]                 |
- * | block    | x [N, C], a block's weights | y [N, C]                 |
- * | head     | x, targets, its weights     | loss, dx, d its weights  |
- * | unblock  | x, dy, a block's weights    | dx, d a block's weights  |
- * | unembed  | ids, dy                     | d its weights            |
+ * | graph    | inputs                            | outputs                  |
+ * | -------- | --------------------------------- | ------------------------ |
+ * | embed    | ids, its weights                  | y [N, C]                 |
+ * | block    | x [N, C], a block's weights       | middle, y [N, C]         |
+ * | head     | x, targets, its weights           | loss, dx, d its weights  |
+ * | unblock  | x, middle, dy, a block's weights  | dx, d a block's weights  |
+ * | unembed  | ids, dy                           | d its weights            |
  *
+ * The middle, after attention, is kept too: it costs as much as x, saves a product, and lets go of
+ * one half of a block before the other is computed again.
  * A tied embedding's gradient has two parts: unembed takes the head's, as "head's d <name>", and
  * gives the sum.
  */
@@ -55,14 +57,17 @@ export function blockGraphs(micro: MicroBatch): BlockGraphs {
   const weights = weightTensors(micro.model);
   const own = ownWeights(micro.model, decoder);
   const embedded = decoder.embed(lookup(weights), ids);
-  const y = decoder.block(lookup(own), x, { layer: 0, batch, time });
+  const middle = ir.input("middle", x.shape);
+  const attended = decoder.attend(lookup(own), x, { layer: 0, batch, time });
+  const upper = slopesOf(against(decoder.feedForward(lookup(own), middle), dy), middle);
+  const lower = slopesOf(against(attended, defined(upper["dx"], "the middle has a slope")), x);
   const loss = sharedLoss(decoder.head(lookup(weights), x), targets, micro.share);
   const slopes = slopesOf(loss, x);
   return {
     embed: graphOf({ y: embedded }),
-    block: graphOf({ y }),
+    block: graphOf({ middle: attended, y: decoder.feedForward(lookup(own), attended) }),
     head: graphOf({ loss, ...slopes }),
-    unblock: graphOf(slopesOf(against(y, dy), x)),
+    unblock: graphOf({ ...lower, ...omit(upper, "dx") }),
     unembed: graphOf(withHeads(slopesOf(against(embedded, dy)), slopes)),
   };
 }
@@ -93,11 +98,15 @@ function against(y: Tensor, dy: Tensor): Tensor {
   return ir.withGradient(ir.scalar(0), [y], () => [dy]);
 }
 
+function omit(slopes: Record<string, Tensor>, name: string): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(slopes).filter(([key]) => key !== name));
+}
+
 /** "d <name>" of every weight that a scalar depends on, and "dx" if x is given. */
 function slopesOf(scalar: Tensor, x?: Tensor): Record<string, Tensor> {
-  const reached = graphOf({ scalar }).inputs.filter(
-    (node) => node.dtype === "f32" && node !== x && inputName(node) !== "dy",
-  );
+  const reached = graphOf({ scalar }).inputs.filter((node) => {
+    return node !== x && /\.(weight|bias)$/.test(inputName(node));
+  });
   const slopes = gradients(scalar, x ? [x, ...reached] : reached);
   const names = reached.map((node) => `d ${inputName(node)}`);
   const all = x ? ["dx", ...names] : names;
@@ -165,6 +174,8 @@ export class BlockGradients implements GradientSource {
   readonly #tied: Views;
   /** What enters each block, and what leaves the last. */
   readonly #states: readonly Float32Array[];
+  /** The middle of each block. */
+  readonly #middles: readonly Float32Array[];
   /** Gradients of the states, in turn. */
   readonly #slopes: readonly [Float32Array, Float32Array];
   readonly #loss = new Float32Array(1);
@@ -198,6 +209,7 @@ export class BlockGradients implements GradientSource {
     const rows = micro.sequences * micro.contextLength;
     const state = (): Float32Array => new Float32Array(rows * decoder.hiddenSize);
     this.#states = [...layers, layers.length].map(state);
+    this.#middles = layers.map(state);
     this.#slopes = [state(), state()];
   }
 
@@ -208,12 +220,14 @@ export class BlockGradients implements GradientSource {
   ): Promise<BlockGradients> {
     const { runtime, threads } = work;
     const graphs = blockGraphs(micro);
-    const compile = (graph: Graph): Promise<Executable> => runtime.compile(graph, { threads });
+    // Only the largest keeps its memory: kept by all, their peaks would add up.
+    const compile = (graph: Graph, keepsMemory = false): Promise<Executable> =>
+      runtime.compile(graph, { threads, keepsMemory });
     const sessions = {
       embed: await compile(graphs.embed),
       block: await compile(graphs.block),
       head: await compile(graphs.head),
-      unblock: await compile(graphs.unblock),
+      unblock: await compile(graphs.unblock, true),
       unembed: await compile(graphs.unembed),
     };
     return new BlockGradients(micro, arrays, { graphs, sessions });
@@ -235,11 +249,16 @@ export class BlockGradients implements GradientSource {
     return defined(this.#states[index], `there is a state ${index}`);
   }
 
+  #middle(layer: number): Float32Array {
+    return defined(this.#middles[layer], `there is a middle of block ${layer}`);
+  }
+
   async #forward(ids: Int32Array): Promise<void> {
     await this.#sessions.embed.run({ ...this.#edges.weights, ids }, { y: this.#state(0) });
     for (const [layer, { weights }] of this.#blocks.entries()) {
       const feeds = { ...weights, x: this.#state(layer) };
-      await this.#sessions.block.run(feeds, { y: this.#state(layer + 1) });
+      const into = { middle: this.#middle(layer), y: this.#state(layer + 1) };
+      await this.#sessions.block.run(feeds, into);
     }
   }
 
@@ -257,7 +276,8 @@ export class BlockGradients implements GradientSource {
   ): Promise<void> {
     const part = defined(this.#blocks[layer], `there is a block ${layer}`);
     const into = part.targets(mode);
-    const feeds = { ...part.weights, x: this.#state(layer), dy };
+    const kept = { x: this.#state(layer), middle: this.#middle(layer) };
+    const feeds = { ...part.weights, ...kept, dy };
     await this.#sessions.unblock.run(feeds, { ...into, dx });
     part.settle(this.#graphs.unblock, into);
   }
