@@ -18,6 +18,12 @@ import type { Carried, Executable, Feeds, StatefulExecutable, StatefulRuntime } 
 type Accept = (outputs: Readonly<Record<string, Float32Array>>) => boolean;
 type StateInput = Carried & { readonly node: Tensor };
 
+/** A node on the CPU would copy its values from and to the GPU in every step: it is refused. */
+export const WEBGPU_SESSION: SessionOptions = {
+  executionProviders: ["webgpu"],
+  extra: { session: { disable_cpu_ep_fallback: "1" } },
+};
+
 /** Sessions of one GPU, which take turns: onnxruntime-web cannot have two calls under way. */
 class Gpu {
   readonly backend: OrtBackend;
@@ -28,11 +34,7 @@ class Gpu {
       ort,
       lowering: WEBGPU_LOWERING,
       preallocates: false,
-      session: {
-        executionProviders: ["webgpu"],
-        // A node on the CPU would copy its values from and to the GPU in every step.
-        extra: { session: { disable_cpu_ep_fallback: "1" } },
-      },
+      session: WEBGPU_SESSION,
     };
   }
 
