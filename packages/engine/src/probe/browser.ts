@@ -1,0 +1,79 @@
+// The probe in a browser's page or worker: its backends, localStorage, the memory that a page may
+// take. It deliberately loads the runtime's files only when the probe asks for a backend.
+import { withHostState } from "../runtime/host-state.ts";
+import type { Candidate, ProbeOptions, ProbeStore } from "./probe.ts";
+
+/** What is used of a page's globals; a worker lacks some. */
+export type PageGlobals = {
+  readonly crossOriginIsolated?: boolean;
+  readonly localStorage?: {
+    getItem(key: string): string | null;
+    setItem(key: string, value: string): void;
+    removeItem(key: string): void;
+  };
+  readonly navigator: {
+    readonly userAgent: string;
+    readonly hardwareConcurrency: number;
+    /** GiB, rounded and at most 8; Chromium only. */
+    readonly deviceMemory?: number;
+    readonly gpu?: unknown;
+  };
+  readonly performance: { now(): number };
+  setTimeout(callback: () => void, ms: number): unknown;
+};
+
+const GIB = 2 ** 30;
+/** A tab is killed well before the device's memory is used up. */
+const MEMORY_SHARE = 0.25;
+/** What phones without deviceMemory (iOS) let a page have: GPU and heap together. */
+const MEMORY_UNKNOWN = 0.9 * GIB;
+const THREADS_MAX = 4;
+
+/** Where nothing can be kept (private windows, workers), every probe is the first. */
+function pageStore({ localStorage }: PageGlobals): ProbeStore {
+  const fallback = new Map<string, string>();
+  if (localStorage === undefined) {
+    return {
+      get: (key) => fallback.get(key),
+      set: (key, value) => fallback.set(key, value),
+      delete: (key) => fallback.delete(key),
+    };
+  }
+  return {
+    get: (key) => localStorage.getItem(key) ?? undefined,
+    set: (key, value) => localStorage.setItem(key, value),
+    delete: (key) => localStorage.removeItem(key),
+  };
+}
+
+/**
+ * @param page  globalThis
+ * @param files the folder of the runtime's files. Default: beside its script
+ */
+export function browserProbe(page: PageGlobals, files?: string): ProbeOptions {
+  const { navigator } = page;
+  const threads = Math.min(navigator.hardwareConcurrency, THREADS_MAX);
+  const threaded = page.crossOriginIsolated === true && threads > 1;
+  const options = files === undefined ? {} : { files };
+  const wasm: Candidate = {
+    // A page has one WASM runtime, so it is probed with the threads that it would train with.
+    name: threaded ? "wasm-threads" : "wasm",
+    open: async () => {
+      const { ortWebWasm } = await import("../runtime/ort-web-wasm.ts");
+      return withHostState(ortWebWasm({ ...options, threads: threaded ? threads : 1 }));
+    },
+  };
+  const gpu: Candidate = {
+    name: "webgpu",
+    open: async () => (await import("../runtime/ort-web-webgpu.ts")).ortWebWebGpu(options),
+  };
+  const memory = navigator.deviceMemory;
+  return {
+    candidates: navigator.gpu === undefined ? [wasm] : [gpu, wasm],
+    memoryBytesMax: memory === undefined ? MEMORY_UNKNOWN : memory * GIB * MEMORY_SHARE,
+    store: pageStore(page),
+    sleep: (ms) => new Promise((resolve) => page.setTimeout(resolve, ms)),
+    now: () => page.performance.now(),
+    device: `${navigator.userAgent} × ${navigator.hardwareConcurrency}`,
+  };
+}
