@@ -1,4 +1,6 @@
-// AdamW over a part of the flat weights, as one plain loop. It deliberately allocates nothing.
+// AdamW over a part of the flat weights: its numbers of one step; the loop is in flat-kernels.ts.
+// It deliberately allocates nothing.
+import type { FlatMemory } from "./flat-memory.ts";
 import type { AdamwOptions } from "./options.ts";
 
 export type AdamwPart = {
@@ -19,27 +21,29 @@ export type AdamwScales = {
 
 /**
  * m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; θ ← θ (1 − lr·wd) − lr · m̂ / (√v̂ + ε), in place,
- * with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
+ * with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). In single precision; the loop multiplies √v̂ + ε and
+ * the rate by √(1 − β₂ᵗ), which leaves one division per weight.
  *
  * @source Loshchilov and Hutter 2019, "Decoupled weight decay regularization"; as torch.optim.AdamW
  */
-export function adamwUpdate(part: AdamwPart, options: AdamwOptions, scales: AdamwScales): void {
-  const { weights, gradients, moment1, moment2 } = part;
-  const { beta1, beta2, eps } = options;
+export function adamwUpdate(
+  memory: FlatMemory,
+  part: AdamwPart,
+  options: AdamwOptions,
+  scales: AdamwScales,
+): void {
+  const { beta1, beta2 } = options;
+  const { step, gradientScale } = scales;
   const rate = options.learningRate * scales.learningRateScale;
-  const keep = scales.decays ? 1 - rate * options.weightDecay : 1;
-  const stepSize = rate / (1 - integerPower(beta1, scales.step));
-  const rootCorrection = Math.sqrt(1 - integerPower(beta2, scales.step));
-  const { gradientScale } = scales;
-  for (let i = 0; i < weights.length; i++) {
-    const g = (gradients[i] as number) * gradientScale;
-    const m = beta1 * (moment1[i] as number) + (1 - beta1) * g;
-    const v = beta2 * (moment2[i] as number) + (1 - beta2) * g * g;
-    moment1[i] = m;
-    moment2[i] = v;
-    const update = (stepSize * m) / (Math.sqrt(v) / rootCorrection + eps);
-    weights[i] = (weights[i] as number) * keep - update;
-  }
+  const root = Math.sqrt(1 - integerPower(beta2, step));
+  memory.adamw(part, {
+    gradientScale,
+    beta1,
+    beta2,
+    keep: scales.decays ? 1 - rate * options.weightDecay : 1,
+    stepSize: (rate * root) / (1 - integerPower(beta1, step)),
+    eps: options.eps * root,
+  });
 }
 
 /** base^exponent by products only, because the language leaves the last bits of ** open. */

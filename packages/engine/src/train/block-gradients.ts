@@ -15,8 +15,8 @@ import {
   weightTensors,
 } from "../model/decoder.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
+import type { FlatMemory } from "./flat-memory.ts";
 import {
-  addInto,
   type FlatArrays,
   type GradientSource,
   type MicroBatch,
@@ -120,6 +120,7 @@ type Sessions = Readonly<Record<keyof BlockGraphs, Executable>>;
 /** A part of the model: its weights, and where their gradients go, under the graphs' names. */
 class Part {
   readonly weights: Views;
+  readonly #memory: FlatMemory;
   readonly #gradients: Views;
   /** What is to be added; blocks share it. */
   readonly #scratch: Map<string, Float32Array>;
@@ -137,6 +138,7 @@ class Part {
       );
     this.weights = views(work.arrays.weights, "");
     this.#gradients = views(work.arrays.gradients, "d ");
+    this.#memory = work.arrays.memory;
     this.#scratch = work.scratch;
   }
 
@@ -159,7 +161,7 @@ class Part {
     for (const name of graph.outputs.keys()) {
       const [own, written] = [this.#gradients[name], targets[name]];
       if (name in except || own === written) continue;
-      if (own && written) addInto(own, written);
+      if (own && written) this.#memory.add(own, written);
     }
   }
 }

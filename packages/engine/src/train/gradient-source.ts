@@ -14,6 +14,7 @@ import {
   weightTensors,
 } from "../model/decoder.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
+import type { FlatMemory } from "./flat-memory.ts";
 
 /** What loss and gradients are taken of. */
 export type MicroBatch = {
@@ -25,7 +26,12 @@ export type MicroBatch = {
 };
 
 /** The flat arrays that a source reads and writes. */
-export type FlatArrays = { readonly weights: Float32Array; readonly gradients: Float32Array };
+export type FlatArrays = {
+  readonly weights: Float32Array;
+  readonly gradients: Float32Array;
+  /** Where they may lie, and what adds to them. */
+  readonly memory: FlatMemory;
+};
 
 export type MicroTokens = {
   /** [B, T] */
@@ -42,11 +48,6 @@ export interface GradientSource {
    */
   run(tokens: MicroTokens, mode: "overwrite" | "add"): Promise<number>;
   dispose(): Promise<void>;
-}
-
-/** a ← a + b */
-export function addInto(a: Float32Array, b: Float32Array): void {
-  for (let i = 0; i < a.length; i++) a[i] = (a[i] as number) + (b[i] as number);
 }
 
 /** The mean loss times a micro-batch's share; a share of 1 adds no node. */
@@ -112,7 +113,7 @@ export class WholeGradients implements GradientSource {
     if (mode === "overwrite") return lossOf(await this.#executable.run(feeds, this.#into));
     this.#more ??= this.#addends();
     const loss = lossOf(await this.#executable.run(feeds, this.#more.into));
-    addInto(this.#arrays.gradients, this.#more.flat);
+    this.#arrays.memory.add(this.#arrays.gradients, this.#more.flat);
     return loss;
   }
 

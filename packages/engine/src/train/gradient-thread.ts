@@ -4,6 +4,7 @@ import { workerData } from "node:worker_threads";
 import { parameterCount } from "../model/config.ts";
 import { ortNode } from "../runtime/ort-node.ts";
 import { createLoneSource } from "./create-source.ts";
+import { FlatMemory } from "./flat-memory.ts";
 import type { FlatArrays } from "./gradient-source.ts";
 import {
   CONTROL_RUNS,
@@ -16,7 +17,11 @@ const work = workerData as ThreadWork;
 const { micro, memory, results } = work;
 const size = parameterCount(micro.model);
 // ONNX Runtime takes no shared memory: a thread computes on arrays of its own.
-const arrays: FlatArrays = { weights: new Float32Array(size), gradients: new Float32Array(size) };
+const arrays: FlatArrays = {
+  weights: new Float32Array(size),
+  gradients: new Float32Array(size),
+  memory: new FlatMemory(),
+};
 const first = work.firstSequence * micro.contextLength;
 const length = micro.sequences * micro.contextLength;
 const tokens = { ids: new Int32Array(length), targets: new Int32Array(length) };

@@ -5,6 +5,7 @@ import { input } from "../ir/ops.ts";
 import { graphOf, type Tensor } from "../ir/tensor.ts";
 import { isInputMajor, type ParameterPlace } from "../model/config.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
+import type { FlatMemory } from "./flat-memory.ts";
 import { MUON_QUINTIC, orthogonalized, POLAR_EXPRESS } from "./newton-schulz.ts";
 import type { MuonOptions } from "./options.ts";
 
@@ -33,13 +34,20 @@ export type MuonScales = {
 
 export class Muon {
   readonly #options: MuonOptions;
+  readonly #memory: FlatMemory;
   readonly #groups: readonly Group[];
   readonly #executable: Executable;
   readonly #feeds: Readonly<Record<string, Float32Array>>;
   readonly #into: Readonly<Record<string, Float32Array>>;
 
-  private constructor(options: MuonOptions, groups: readonly Group[], executable: Executable) {
+  private constructor(
+    options: MuonOptions,
+    work: { readonly groups: readonly Group[]; readonly memory: FlatMemory },
+    executable: Executable,
+  ) {
+    const { groups, memory } = work;
     this.#options = options;
+    this.#memory = memory;
     this.#groups = groups;
     this.#executable = executable;
     this.#feeds = Object.fromEntries(groups.map((group) => [group.name, group.directions]));
@@ -49,9 +57,13 @@ export class Muon {
   static async create(
     runtime: Runtime,
     options: MuonOptions,
-    work: { readonly places: readonly ParameterPlace[]; readonly threads: number },
+    work: {
+      readonly places: readonly ParameterPlace[];
+      readonly threads: number;
+      readonly memory: FlatMemory;
+    },
   ): Promise<Muon> {
-    const groups = groupsOf(work.places);
+    const groups = groupsOf(work.places, work.memory);
     const full = options.orthogonalization === "quintic" ? MUON_QUINTIC : POLAR_EXPRESS;
     const method = { ...full, iterations: full.iterations.slice(0, options.iterations) };
     const outputs: Record<string, Tensor> = {};
@@ -59,7 +71,7 @@ export class Muon {
       outputs[`${group.name} update`] = orthogonalized(input(group.name, group.shape), method);
     }
     const executable = await runtime.compile(graphOf(outputs), { threads: work.threads });
-    return new Muon(options, groups, executable);
+    return new Muon(options, { groups, memory: work.memory }, executable);
   }
 
   /**
@@ -69,11 +81,38 @@ export class Muon {
    * @source Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"
    */
   async update(buffers: MuonBuffers, scales: MuonScales): Promise<void> {
-    for (const group of this.#groups) mixMomentum(group, buffers, scales);
+    for (const group of this.#groups) this.#mixMomentum(group, buffers, scales);
     await this.#executable.run(this.#feeds, this.#into);
     const rate = this.#options.learningRate * scales.learningRateScale;
     const keep = 1 - rate * this.#options.weightDecay;
-    for (const group of this.#groups) apply(group, buffers.weights, { rate, keep });
+    for (const group of this.#groups) this.#apply(group, buffers.weights, { rate, keep });
+  }
+
+  #mixMomentum(group: Group, buffers: MuonBuffers, scales: MuonScales): void {
+    let to = 0;
+    for (const { offset, size } of group.places) {
+      const arrays = {
+        moment: buffers.momentum.subarray(offset, offset + size),
+        slope: buffers.gradients.subarray(offset, offset + size),
+        direction: group.directions.subarray(to, to + size),
+      };
+      this.#memory.momentum(arrays, scales.momentum, scales.gradientScale);
+      to += size;
+    }
+  }
+
+  #apply(
+    group: Group,
+    weights: Float32Array,
+    { rate, keep }: { readonly rate: number; readonly keep: number },
+  ): void {
+    let from = 0;
+    for (const { offset, size } of group.places) {
+      const own = weights.subarray(offset, offset + size);
+      const changes = group.updates.subarray(from, from + size);
+      this.#memory.blend(own, changes, { keep, rate: rate * group.scale });
+      from += size;
+    }
   }
 
   dispose(): Promise<void> {
@@ -81,54 +120,16 @@ export class Muon {
   }
 }
 
-function groupsOf(places: readonly ParameterPlace[]): readonly Group[] {
+function groupsOf(places: readonly ParameterPlace[], memory: FlatMemory): readonly Group[] {
   const byShape = Map.groupBy(places, (place) => place.shape.join("x"));
   return [...byShape].map(([name, members]) => {
     const [rows, columns] = defined(members[0], "a group has members").shape;
     assert(rows !== undefined && columns !== undefined, "Muon takes matrices");
     const shape = [members.length, rows, columns] as const;
     const size = members.length * rows * columns;
-    const [directions, updates] = [new Float32Array(size), new Float32Array(size)];
+    const [directions, updates] = [memory.floats(size), memory.floats(size)];
     const ratio = members.every(isInputMajor) ? columns / rows : rows / columns;
     const scale = Math.sqrt(Math.max(1, ratio));
     return { name, places: members, shape, scale, directions, updates };
   });
-}
-
-function mixMomentum(group: Group, buffers: MuonBuffers, scales: MuonScales): void {
-  const { gradients, momentum } = buffers;
-  const { directions } = group;
-  const { gradientScale, momentum: mu } = scales;
-  let to = 0;
-  for (const { offset, size } of group.places) {
-    const slopes = gradients.subarray(offset, offset + size);
-    const moments = momentum.subarray(offset, offset + size);
-    const out = directions.subarray(to, to + size);
-    for (let i = 0; i < size; i++) {
-      const g = (slopes[i] as number) * gradientScale;
-      const before = moments[i] as number;
-      const m = before + (1 - mu) * (g - before);
-      moments[i] = m;
-      out[i] = g + mu * (m - g);
-    }
-    to += size;
-  }
-}
-
-function apply(
-  group: Group,
-  weights: Float32Array,
-  { rate, keep }: { readonly rate: number; readonly keep: number },
-): void {
-  const scaled = rate * group.scale;
-  const { updates } = group;
-  let from = 0;
-  for (const { offset, size } of group.places) {
-    const own = weights.subarray(offset, offset + size);
-    const changes = updates.subarray(from, from + size);
-    for (let i = 0; i < size; i++) {
-      own[i] = (own[i] as number) * keep - scaled * (changes[i] as number);
-    }
-    from += size;
-  }
 }

@@ -9,6 +9,7 @@ import {
 } from "../model/config.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { adamwUpdate } from "./adamw.ts";
+import type { FlatMemory } from "./flat-memory.ts";
 import { Muon } from "./muon.ts";
 import type { OptimizerOptions } from "./options.ts";
 
@@ -32,6 +33,7 @@ type AdamwPlace = ParameterPlace & { readonly momentOffset: number };
 
 export class Optimizer {
   readonly #options: OptimizerOptions;
+  readonly #memory: FlatMemory;
   readonly #muon: Muon | undefined;
   readonly #adamwPlaces: readonly AdamwPlace[];
   readonly #moment1: Float32Array;
@@ -41,9 +43,11 @@ export class Optimizer {
   private constructor(
     options: OptimizerOptions,
     muon: Muon | undefined,
-    places: readonly ParameterPlace[],
+    work: { readonly places: readonly ParameterPlace[]; readonly memory: FlatMemory },
   ) {
+    const { places, memory } = work;
     this.#options = options;
+    this.#memory = memory;
     this.#muon = muon;
     let momentOffset = 0;
     this.#adamwPlaces = places.flatMap((place) => {
@@ -52,21 +56,25 @@ export class Optimizer {
       momentOffset += place.size;
       return [mine];
     });
-    this.#moment1 = new Float32Array(places.reduce((sum, place) => sum + place.size, 0));
-    this.#moment2 = new Float32Array(momentOffset);
+    this.#moment1 = memory.floats(places.reduce((sum, place) => sum + place.size, 0));
+    this.#moment2 = memory.floats(momentOffset);
   }
 
   static async create(
     runtime: Runtime,
     options: OptimizerOptions,
-    work: { readonly model: ModelConfig; readonly threads: number },
+    work: {
+      readonly model: ModelConfig;
+      readonly threads: number;
+      readonly memory: FlatMemory;
+    },
   ): Promise<Optimizer> {
     const places = parameterPlaces(work.model);
     const matrices = places.filter(isBlockMatrix);
     const muon = options.muon
-      ? await Muon.create(runtime, options.muon, { places: matrices, threads: work.threads })
+      ? await Muon.create(runtime, options.muon, { ...work, places: matrices })
       : undefined;
-    return new Optimizer(options, muon, places);
+    return new Optimizer(options, muon, { places, memory: work.memory });
   }
 
   /**
@@ -79,7 +87,7 @@ export class Optimizer {
     gradients: Float32Array,
     options: StepOptions = {},
   ): Promise<number> {
-    const norm = l2Norm(gradients);
+    const norm = Math.sqrt(this.#memory.squares(gradients));
     if (!Number.isFinite(norm)) return norm;
     this.#step += 1;
     const gradientScale = Math.min(1, this.#options.gradientNormMax / norm);
@@ -95,7 +103,7 @@ export class Optimizer {
       };
       const decays = place.shape.length > 1;
       const scales = { step: this.#step, gradientScale, learningRateScale, decays };
-      adamwUpdate(part, this.#options.adamw, scales);
+      adamwUpdate(this.#memory, part, this.#options.adamw, scales);
     }
     if (this.#muon && this.#options.muon) {
       const momentum = options.muonMomentum ?? this.#options.muon.momentum;
@@ -131,13 +139,4 @@ export class Optimizer {
   async dispose(): Promise<void> {
     await this.#muon?.dispose();
   }
-}
-
-function l2Norm(values: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] as number;
-    sum += value * value;
-  }
-  return Math.sqrt(sum);
 }

@@ -4,13 +4,7 @@
 import { assert } from "@manyhands/base/assert";
 import { parameterCount } from "../model/config.ts";
 import type { Runtime, Thread } from "../runtime/runtime.ts";
-import {
-  addInto,
-  type FlatArrays,
-  type GradientSource,
-  type MicroBatch,
-  type MicroTokens,
-} from "./gradient-source.ts";
+import type { FlatArrays, GradientSource, MicroBatch, MicroTokens } from "./gradient-source.ts";
 
 /** What a thread is given: its share, and the memory that all threads see. */
 export type ThreadWork = {
@@ -151,7 +145,7 @@ export class ParallelGradients implements GradientSource {
     let loss = await this.#own.run(mine, mode);
     for (const [index, { results }] of this.#members.entries()) {
       await waits[index];
-      addInto(this.#arrays.gradients, results.gradients);
+      this.#arrays.memory.add(this.#arrays.gradients, results.gradients);
       loss += results.loss[0] ?? Number.NaN;
     }
     return loss;

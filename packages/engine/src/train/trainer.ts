@@ -5,6 +5,7 @@ import { InputError, ManyhandsError } from "@manyhands/base/errors";
 import { type ModelConfig, parameterCount } from "../model/config.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { createSource } from "./create-source.ts";
+import { FlatMemory } from "./flat-memory.ts";
 import type { GradientSource, MicroBatch } from "./gradient-source.ts";
 import { Optimizer, type OptimizerState, type StepOptions } from "./optimizer.ts";
 import type { OptimizerOptions } from "./options.ts";
@@ -151,6 +152,13 @@ export class Trainer {
   }
 }
 
+/** Weights, gradients and two moments. */
+const ARRAYS_ADAMW = 4;
+/** Instead of a second moment: directions and updates. */
+const ARRAYS_MUON = 5;
+/** What rounding up to whole lanes may take. */
+const SPARE = 4096;
+
 /**
  * Builds and compiles everything that a step needs. The weights start as zeros: set them.
  *
@@ -161,7 +169,10 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const { runtime, model, batch, threads = 1, microBatch = batch.sequences } = options;
   checkMicroBatch(microBatch, batch.sequences);
   const size = parameterCount(model);
-  const arrays = { weights: new Float32Array(size), gradients: new Float32Array(size) };
+  const memory = new FlatMemory(
+    size * (options.optimizer.muon ? ARRAYS_MUON : ARRAYS_ADAMW) + SPARE,
+  );
+  const arrays = { weights: memory.floats(size), gradients: memory.floats(size), memory };
   const micro: MicroBatch = {
     model,
     sequences: microBatch,
@@ -170,7 +181,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   };
   const { recomputation = "none" } = options;
   const source = await createSource({ runtime, threads }, { micro, recomputation, arrays });
-  const optimizer = await Optimizer.create(runtime, options.optimizer, { model, threads });
+  const optimizer = await Optimizer.create(runtime, options.optimizer, { model, threads, memory });
   return new Trainer(options, optimizer, { ...arrays, source, microBatch });
 }
 
