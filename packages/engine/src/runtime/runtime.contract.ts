@@ -45,7 +45,7 @@ export type Subject = {
   readonly runtime: StatefulRuntime;
   /** Bytes that the backend holds now, where they can be counted exactly. */
   readonly heldBytes?: () => number;
-  /** GPUs round divisions and roots less strictly: how much further off values may be. Default 1. */
+  /** How much further off values may be, as GPUs round divisions and roots. Default 1. */
   readonly slack?: number;
 };
 

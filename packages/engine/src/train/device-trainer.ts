@@ -31,7 +31,7 @@ function placesOf(model: ModelConfig, options: OptimizerOptions): readonly Place
   });
 }
 
-export class DeviceTrainer {
+class DeviceTrainer {
   readonly model: ModelConfig;
   readonly batch: BatchShape;
   readonly #options: OptimizerOptions;
