@@ -10,7 +10,8 @@ import { after, before, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { Random } from "@manyhands/base/random";
 import { verifyRun } from "@manyhands/coordinator/verify";
-import { Process, Swarm } from "./swarm.ts";
+import { Process } from "../process.ts";
+import { Swarm } from "./swarm.ts";
 
 const WORKERS = 4;
 const COORDINATOR_KILLS = 6;

@@ -1,12 +1,9 @@
 // A real swarm for the chaos test: one coordinator process, several worker processes, and ways to
 // kill them. Only processes that were started here are ever signalled.
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { assert, defined } from "@manyhands/base/assert";
+import { Process } from "../process.ts";
 
-const BINARY = join(import.meta.dirname, "../../packages/cli/bin/manyhands.mjs");
 const CORPUS = join(import.meta.dirname, "../../examples/shakespeare/input.txt");
 const CORPUS_BYTES = 200_000;
 
@@ -39,47 +36,6 @@ budget:
   minutes: MINUTES
 seed: 7
 `;
-
-export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
-
-/** A started process: its output so far, and its end. */
-export class Process {
-  readonly #child: ChildProcess;
-  readonly exit: Promise<Exit>;
-  output = "";
-
-  constructor(args: readonly string[]) {
-    this.#child = spawn(process.execPath, [BINARY, ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, NO_COLOR: "1" },
-    });
-    const keep = (piece: Buffer): void => {
-      this.output += piece.toString();
-    };
-    this.#child.stdout?.on("data", keep);
-    this.#child.stderr?.on("data", keep);
-    this.exit = once(this.#child, "close").then(([code, signal]) => ({ code, signal }) as Exit);
-  }
-
-  get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
-  async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.exit;
-  }
-
-  /** Resolves with the first match in the output. @throws if the process ends without one */
-  async says(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      const match = pattern.exec(this.output);
-      if (match) return match;
-      assert(this.running, `it says ${pattern} before it ends; it said:\n${this.output}`);
-      await Promise.race([once(defined(this.#child.stdout, "piped"), "data"), this.exit]);
-    }
-  }
-}
 
 export class Swarm {
   readonly folder: string;

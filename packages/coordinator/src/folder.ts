@@ -1,6 +1,6 @@
 // A run folder on disk: where things are, and the lock that one process at a time holds.
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { DiskError, FolderLockedError } from "./errors.ts";
 
@@ -27,6 +27,17 @@ export function runPaths(folder: string): RunPaths {
 }
 
 /**
+ * With its parents. Not `recursive`: where a file system says "no such file" under a folder that is
+ * there (as /proc does), Node 24 tries for ever.
+ */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent);
+  mkdirSync(folder);
+}
+
+/**
  * Makes the folder if needed and locks it. The lock is SQLite's own, on a file of its own: the
  * operating system frees it whenever the process ends, however it ends.
  *
@@ -35,7 +46,7 @@ export function runPaths(folder: string): RunPaths {
  */
 export function lockFolder(paths: RunPaths): () => void {
   try {
-    mkdirSync(paths.folder, { recursive: true });
+    makeFolder(resolve(paths.folder));
   } catch (error) {
     throw new DiskError(`making ${paths.folder}`, error);
   }

@@ -1,10 +1,12 @@
 // What demo, run and up have in common: from a run file and flags to a hosted run.
+import { InputError } from "@manyhands/base/errors";
 import { EXIT_OK } from "../exit-codes.ts";
 import { hostRun } from "../run/host-run.ts";
 import { announceResult } from "../run/messages.ts";
 import { chooseFolder, type FolderChoice, readSummary } from "../run/run-folder.ts";
 import { prepareRun } from "../run-file/freeze.ts";
 import { loadRunFile } from "../run-file/load-run-file.ts";
+import { shortId } from "../terminal/format.ts";
 import { type Io, remark } from "../terminal/io.ts";
 import type { HostFlags } from "./options.ts";
 
@@ -24,12 +26,14 @@ export async function hostCommand(command: HostCommand): Promise<number> {
   const json = flags.json ?? false;
   const prepared = prepareRun(await loadRunFile(command.runFile), flags);
   const choice = chooseFolder(prepared.runId, { out: flags.out, again: command.again });
-  tellChoice(choice, io);
   if (choice.found === "finished") {
     const summary = await readSummary(choice.folder);
+    if (summary.runId !== prepared.runId) throw otherRun(choice.folder, summary.runId);
+    tellChoice(choice, io);
     announceResult(io, { summary, sample: null, folder: choice.folder, json });
     return EXIT_OK;
   }
+  tellChoice(choice, io);
   return hostRun({
     prepared,
     folder: choice.folder,
@@ -42,9 +46,15 @@ export async function hostCommand(command: HostCommand): Promise<number> {
   });
 }
 
+function otherRun(folder: string, runId: string): InputError {
+  return new InputError(`${folder} holds another run, ${shortId(runId)}`, {
+    hint: "Choose another --out, or use the run file and flags that it was begun with.",
+  });
+}
+
 function tellChoice({ folder, found, finishedBefore }: FolderChoice, io: Io): void {
   const newest = finishedBefore.at(-1);
-  if (newest) remark(io, `This run is finished in ${newest}; training it once more in ${folder}.`);
+  if (newest) remark(io, `There is a finished run in ${newest}; training this one in ${folder}.`);
   if (found === "unfinished") remark(io, `Continuing the run in ${folder} where its log ends.`);
   if (found === "finished") {
     remark(io, `This run is finished in ${folder}. --again trains it once more in a new folder.`);

@@ -94,7 +94,7 @@ function endLive({ reporter, workers }: Live): void {
 async function follow(live: Live): Promise<number> {
   const { options, reporter, workers, interrupts } = live;
   const ending = await trainToTheEnd(live);
-  if (interrupts.polite.aborted) {
+  if (interrupts.polite.aborted && options.localWorkers > 0) {
     reporter.setNotice("Workers finish what they are sending. Ctrl-C again forces.");
   }
   const forced = aborted(interrupts.forced).then(() => workers.kill());
