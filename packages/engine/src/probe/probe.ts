@@ -48,7 +48,7 @@ export type ProbeOptions = {
   readonly sleep: (ms: number) => Promise<void>;
   /** What must be equal for a remembered result to hold: versions, processor, adapter. */
   readonly device: string;
-  /** When the probe answers; a backend that is still being tried is remembered later. Default 900. */
+  /** When the probe answers; what is still being tried is remembered later. Default 900. */
   readonly budgetMs?: number;
   /** Forgets what is remembered, canaries too. Default false. */
   readonly afresh?: boolean;

@@ -1,4 +1,4 @@
-// What all builds of ONNX Runtime have in common: from a graph to a session, from arrays to tensors.
+// What all builds of ONNX Runtime have in common: graphs become sessions, arrays become tensors.
 // It deliberately imports no build: each runtime's file brings its own.
 import { assert, defined } from "@manyhands/base/assert";
 import { ManyhandsError, messageOf } from "@manyhands/base/errors";

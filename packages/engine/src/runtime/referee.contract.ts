@@ -35,7 +35,7 @@ export const REFEREE_RUNS: readonly RefereeRun[] = [
       tieWordEmbeddings: false,
     },
     optimizer: MUON_RECIPE,
-    weightsHash: "988e827f79886a1ffc8f56a003893f7a55eeb995e52a3990442a4d154fdc9eb4",
+    weightsHash: "5170a6164bcc2545932331e77c86684a31c83c97279785abf0ffadfca6f2a821",
   },
   {
     name: "GPT-2, AdamW",
@@ -51,7 +51,7 @@ export const REFEREE_RUNS: readonly RefereeRun[] = [
       tieWordEmbeddings: true,
     },
     optimizer: ADAMW_RECIPE,
-    weightsHash: "e654e02493c122b8aec582380cf6e963ee7cb22aa5d773192fc88df0460a1638",
+    weightsHash: "82176c41d83d963f79512f3e7ea59936004a4bfa746805c9a1efea432ddcedb9",
   },
 ];
 

@@ -1,5 +1,5 @@
 // The referee: the one backend whose results are the same bits on every machine, so that any peer
-// can check what another computed. It deliberately gives up speed for that. docs/spec/07-numerics.md
+// can check what another computed. It deliberately is slow. docs/spec/07-numerics.md
 import { assert } from "@manyhands/base/assert";
 import { toHex } from "@manyhands/base/bytes";
 import { InputError } from "@manyhands/base/errors";

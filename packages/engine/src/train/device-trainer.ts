@@ -132,13 +132,13 @@ class DeviceTrainer {
 
   async #takeStep(tokens: Int32Array, options: StepOptions): Promise<StepResult> {
     const scalars = this.#scalarFeeds(options);
-    const isFinite = ({ loss, norm }: Readonly<Record<string, Float32Array>>): boolean =>
+    const isGood = ({ loss, norm }: Readonly<Record<string, Float32Array>>): boolean =>
       Number.isFinite(loss?.[0]) && Number.isFinite(norm?.[0]);
     const feeds = { ...splitTokens(tokens, this.batch), ...scalars };
-    const outputs = await this.#executable.run(feeds, isFinite);
+    const outputs = await this.#executable.run(feeds, isGood);
     const loss = outputs["loss"]?.[0] ?? Number.NaN;
     const gradientNorm = outputs["norm"]?.[0] ?? Number.NaN;
-    if (!isFinite(outputs)) {
+    if (!isGood(outputs)) {
       throw new DivergedError(`the loss is ${loss}, the gradient's norm ${gradientNorm}`, {
         hint: "lower the learning rate, or check the data",
       });
