@@ -2,7 +2,7 @@
 // It deliberately leaves embedding, head and gains to AdamW.
 import { assert, defined } from "@manyhands/base/assert";
 import { input } from "../ir/ops.ts";
-import { graphOf, type Tensor } from "../ir/tensor.ts";
+import { type Graph, graphOf, type Tensor } from "../ir/tensor.ts";
 import { isInputMajor, type ParameterPlace } from "../model/config.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
 import type { FlatMemory } from "./flat-memory.ts";
@@ -31,6 +31,22 @@ export type MuonScales = {
   readonly learningRateScale: number;
   readonly momentum: number;
 };
+
+/** Directions "<shape>" [count, rows, columns] → their orthogonal factors "<shape> update". */
+export function muonGraph(places: readonly ParameterPlace[], options: MuonOptions): Graph {
+  const full = options.orthogonalization === "quintic" ? MUON_QUINTIC : POLAR_EXPRESS;
+  const method = { ...full, iterations: full.iterations.slice(0, options.iterations) };
+  const outputs: Record<string, Tensor> = {};
+  for (const [name, members] of byShape(places)) {
+    const shape = [members.length, ...defined(members[0], "a group has members").shape];
+    outputs[`${name} update`] = orthogonalized(input(name, shape), method);
+  }
+  return graphOf(outputs);
+}
+
+function byShape(places: readonly ParameterPlace[]): ReadonlyMap<string, ParameterPlace[]> {
+  return Map.groupBy(places, (place) => place.shape.join("x"));
+}
 
 export class Muon {
   readonly #options: MuonOptions;
@@ -64,13 +80,8 @@ export class Muon {
     },
   ): Promise<Muon> {
     const groups = groupsOf(work.places, work.memory);
-    const full = options.orthogonalization === "quintic" ? MUON_QUINTIC : POLAR_EXPRESS;
-    const method = { ...full, iterations: full.iterations.slice(0, options.iterations) };
-    const outputs: Record<string, Tensor> = {};
-    for (const group of groups) {
-      outputs[`${group.name} update`] = orthogonalized(input(group.name, group.shape), method);
-    }
-    const executable = await runtime.compile(graphOf(outputs), { threads: work.threads });
+    const graph = muonGraph(work.places, options);
+    const executable = await runtime.compile(graph, { threads: work.threads });
     return new Muon(options, { groups, memory: work.memory }, executable);
   }
 
@@ -121,8 +132,7 @@ export class Muon {
 }
 
 function groupsOf(places: readonly ParameterPlace[], memory: FlatMemory): readonly Group[] {
-  const byShape = Map.groupBy(places, (place) => place.shape.join("x"));
-  return [...byShape].map(([name, members]) => {
+  return [...byShape(places)].map(([name, members]) => {
     const [rows, columns] = defined(members[0], "a group has members").shape;
     assert(rows !== undefined && columns !== undefined, "Muon takes matrices");
     const shape = [members.length, rows, columns] as const;

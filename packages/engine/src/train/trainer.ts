@@ -3,6 +3,8 @@
 import { assert } from "@manyhands/base/assert";
 import { InputError, ManyhandsError } from "@manyhands/base/errors";
 import { type ModelConfig, parameterCount } from "../model/config.ts";
+import { MemoryLimitError, planTraining, type TrainingPlan } from "../plan/plan-training.ts";
+import type { Recomputation } from "../plan/predict-memory.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { createSource } from "./create-source.ts";
 import { FlatMemory } from "./flat-memory.ts";
@@ -34,9 +36,12 @@ export type TrainerOptions = {
    * time, the same bits. Default "none".
    */
   readonly recomputation?: Recomputation;
+  /**
+   * How much memory the process may take. What of microBatch and recomputation is left open is then
+   * chosen so that training fits, and the trainer's plan says what.
+   */
+  readonly memoryBytesMax?: number;
 };
-
-export type Recomputation = "none" | "blocks";
 
 export type StepResult = {
   /** Mean cross-entropy of the batch before the update, in nats per token. */
@@ -55,6 +60,7 @@ type TrainerParts = {
   readonly weights: Float32Array;
   readonly gradients: Float32Array;
   readonly microBatch: number;
+  readonly plan: TrainingPlan | undefined;
 };
 
 export class Trainer {
@@ -62,6 +68,8 @@ export class Trainer {
   readonly weights: Float32Array;
   readonly model: ModelConfig;
   readonly batch: BatchShape;
+  /** What was chosen to stay within memoryBytesMax, if that was given. */
+  readonly plan: TrainingPlan | undefined;
   readonly #optimizer: Optimizer;
   readonly #source: GradientSource;
   readonly #gradients: Float32Array;
@@ -73,6 +81,7 @@ export class Trainer {
     const { model, batch } = options;
     this.model = model;
     this.batch = batch;
+    this.plan = parts.plan;
     this.#optimizer = optimizer;
     this.#source = parts.source;
     this.weights = parts.weights;
@@ -163,11 +172,16 @@ const SPARE = 4096;
  * Builds and compiles everything that a step needs. The weights start as zeros: set them.
  *
  * @throws InputError   if the model's config is not a model, or microBatch does not divide a batch
+ * @throws MemoryLimitError if training cannot fit in memoryBytesMax; nothing was allocated
  * @throws RuntimeError if the runtime rejects a graph
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { runtime, model, batch, threads = 1, microBatch = batch.sequences } = options;
-  checkMicroBatch(microBatch, batch.sequences);
+  const { runtime, model, batch, threads = 1 } = options;
+  checkMicroBatch(options.microBatch ?? batch.sequences, batch.sequences);
+  const plan = options.memoryBytesMax === undefined ? undefined : planTraining(options);
+  if (plan?.verdict === "tooLarge") throw new MemoryLimitError(plan);
+  const microBatch = plan?.microBatch ?? options.microBatch ?? batch.sequences;
+  const recomputation = plan?.recomputation ?? options.recomputation ?? "none";
   const size = parameterCount(model);
   const memory = new FlatMemory(
     size * (options.optimizer.muon ? ARRAYS_MUON : ARRAYS_ADAMW) + SPARE,
@@ -179,10 +193,9 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     contextLength: batch.contextLength,
     share: microBatch / batch.sequences,
   };
-  const { recomputation = "none" } = options;
   const source = await createSource({ runtime, threads }, { micro, recomputation, arrays });
   const optimizer = await Optimizer.create(runtime, options.optimizer, { model, threads, memory });
-  return new Trainer(options, optimizer, { ...arrays, source, microBatch });
+  return new Trainer(options, optimizer, { ...arrays, source, microBatch, plan });
 }
 
 function checkMicroBatch(microBatch: number, sequences: number): void {

@@ -1,0 +1,128 @@
+// How much memory a training run will take on Node's CPU, part by part, before any of it is taken.
+// It deliberately allocates nothing but the graphs, which are small.
+import { sizeOf } from "../ir/tensor.ts";
+import { decoderOf } from "../model/architectures.ts";
+import {
+  isBlockMatrix,
+  type ModelConfig,
+  type ParameterPlace,
+  parameterCount,
+  parameterPlaces,
+} from "../model/config.ts";
+import { weightInputs } from "../model/decoder.ts";
+import { blockGraphs } from "../train/block-gradients.ts";
+import { gradientGraph } from "../train/gradient-source.ts";
+import { muonGraph } from "../train/muon.ts";
+import type { OptimizerOptions } from "../train/options.ts";
+import { graphMemory } from "./graph-memory.ts";
+
+export type Recomputation = "none" | "blocks";
+
+/** A run, with every choice made. */
+export type MemoryRequest = {
+  readonly model: ModelConfig;
+  readonly optimizer: OptimizerOptions;
+  readonly batch: { readonly sequences: number; readonly contextLength: number };
+  readonly microBatch: number;
+  readonly recomputation: Recomputation;
+  readonly threads: number;
+};
+
+/** Bytes. */
+export type MemoryParts = {
+  readonly weights: number;
+  readonly gradients: number;
+  readonly optimizer: number;
+  readonly activations: number;
+  /** Node, ONNX Runtime, and what they copy. */
+  readonly runtime: number;
+};
+
+const FLOAT_BYTES = 4;
+/** Node 24 with ONNX Runtime 1.30, its sessions and this package, measured with a tiny model. */
+const RUNTIME_BYTES = 145e6;
+/** A worker thread of Node, with its own sessions. */
+const THREAD_BYTES = 40e6;
+
+/** The peak's parts; their sum was within 15 % of the measured peak (bench/results/memory.md). */
+export function predictMemory(request: MemoryRequest): MemoryParts {
+  const { model, microBatch, threads } = request;
+  const flat = parameterCount(model) * FLOAT_BYTES;
+  // Threads share the sequences, each with gradients and copies of its own, if there are enough.
+  const team = threads > 1 && microBatch >= threads ? threads : 1;
+  const share = Math.ceil(microBatch / team);
+  const work = activations(request, share);
+  const others = team - 1;
+  return {
+    weights: flat + (others > 0 ? flat : 0) + others * flat,
+    gradients: flat + others * 2 * flat,
+    optimizer: optimizerBytes(request),
+    activations: team * work.activations,
+    runtime: RUNTIME_BYTES + others * THREAD_BYTES + team * work.copies,
+  };
+}
+
+export function totalBytes(parts: MemoryParts): number {
+  return parts.weights + parts.gradients + parts.optimizer + parts.activations + parts.runtime;
+}
+
+type Work = { readonly activations: number; readonly copies: number };
+
+/** What a share of the sequences needs, and what the runtime copies beside it. */
+function activations(request: MemoryRequest, sequences: number): Work {
+  const { model, batch, recomputation } = request;
+  const { contextLength } = batch;
+  const micro = { model, sequences, contextLength, share: 1 };
+  const repeats = request.microBatch < batch.sequences;
+  const flat = parameterCount(model) * FLOAT_BYTES;
+  if (recomputation === "none") {
+    const { arenaBytes, constantBytes } = graphMemory(gradientGraph(micro));
+    // The binding copies every output; a second micro-batch has gradients of its own.
+    return { activations: arenaBytes, copies: flat + (repeats ? flat : 0) + 2 * constantBytes };
+  }
+  const graphs = blockGraphs(micro);
+  const unblock = graphMemory(graphs.unblock);
+  const passing = Math.max(
+    graphMemory(graphs.block).arenaBytes,
+    graphMemory(graphs.head).arenaBytes,
+    graphMemory(graphs.unembed).arenaBytes,
+  );
+  const states = keptStates(model) * sequences * contextLength * FLOAT_BYTES;
+  const largest = largestPart(model) * FLOAT_BYTES;
+  return {
+    activations: states + unblock.arenaBytes + passing,
+    copies: largest * (repeats ? 2 : 1) + 2 * unblock.constantBytes,
+  };
+}
+
+/** Numbers per token that are kept: each block's input and middle, the last output, two slopes. */
+function keptStates(model: ModelConfig): number {
+  const { layerCount, hiddenSize } = decoderOf(model);
+  return (2 * layerCount + 3) * hiddenSize;
+}
+
+/** The weights of a block, or of embedding, last norm and head. */
+function largestPart(model: ModelConfig): number {
+  const decoder = decoderOf(model);
+  const prefix = decoder.blockPrefix(0);
+  const size = (inside: boolean): number =>
+    weightInputs(model)
+      .filter(({ name }) => name.startsWith(prefix) === inside)
+      .reduce((sum, input) => sum + input.size, 0);
+  const block = size(true);
+  return Math.max(block, parameterCount(model) - decoder.layerCount * block);
+}
+
+function optimizerBytes({ model, optimizer }: MemoryRequest): number {
+  const places = parameterPlaces(model);
+  const size = (some: readonly ParameterPlace[]): number =>
+    some.reduce((sum, place) => sum + place.size * FLOAT_BYTES, 0);
+  const all = size(places);
+  if (!optimizer.muon) return 2 * all;
+  const matrices = places.filter(isBlockMatrix);
+  const graph = muonGraph(matrices, optimizer.muon);
+  const outputs = [...graph.outputs.values()].reduce((sum, y) => sum + sizeOf(y.shape), 0);
+  // Momentum; a second moment of the rest; directions, updates, and the binding's copy of those.
+  const buffers = all + (all - size(matrices)) + 3 * outputs * FLOAT_BYTES;
+  return buffers + graphMemory(graph).arenaBytes;
+}
