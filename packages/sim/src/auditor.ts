@@ -49,6 +49,9 @@ const CHECKPOINT_BLOBS_MAX = 7;
 /** Of one worker: uncommitted uploads of this process and of one before. */
 const UPLOADS_LEFT_MAX = 8;
 
+/** After the faults, everybody is back and heard of within so long. */
+const SETTLED_MS = 60_000;
+
 export type AuditorOptions = {
   readonly world: World;
   readonly ring: KeyRing;
@@ -175,10 +178,19 @@ export class Auditor {
         if (before && this.state.workers.size === before.workers.size) world.count("rejoins");
         return;
       case "WorkerLeft":
-        world.count(`workers gone: ${event.reason}`);
+        this.#followLeave(event);
         return;
       default:
         return;
+    }
+  }
+
+  #followLeave({ workerId, reason }: EventOf<"WorkerLeft">): void {
+    const { world, isHonest } = this.#options;
+    world.count(`workers gone: ${reason}`);
+    const name = this.state.workers.get(workerId)?.join.name ?? "";
+    if (reason === "expired" && isHonest(name) && world.calmMs() > SETTLED_MS) {
+      world.fail(`${name} was taken for gone, long after the faults stopped`);
     }
   }
 

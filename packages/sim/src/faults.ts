@@ -84,7 +84,7 @@ function resumes(world: World, coordinator: CoordinatorProcess, ms: number): voi
 
 /** Fair weather: whoever is down gets up again, and nothing breaks any more. */
 export function endWeather({ world, disk, coordinator, workers }: Swarm): void {
-  world.stormy = false;
+  world.becomeCalm();
   world.trace("weather", "the faults stop");
   disk.crashIn = null;
   disk.fullUntil = 0;

@@ -38,6 +38,7 @@ const NOISE: readonly [string, ...string[]] = [
 ];
 
 const OVERHEARD_MAX = 20;
+const HEARTBEAT_MS = 500;
 
 export class Liar {
   readonly #options: LiarOptions;
@@ -120,6 +121,7 @@ export class Liar {
       }
       case "welcome":
         this.#session = message.session;
+        this.#keepLease(this.#socket);
         if (message.current?.assignment) this.#plot(message.current);
         return;
       case "round":
@@ -134,6 +136,20 @@ export class Liar {
       default:
         return;
     }
+  }
+
+  /** A sleeper that is heard of holds a round up, if the round lets it. */
+  #keepLease(socket: TextSocket | null): void {
+    const { world } = this.#options;
+    if (socket !== this.#socket) return;
+    this.#send({
+      type: "heartbeat",
+      doing: "training",
+      innerStep: 0,
+      innerSteps: 1,
+      tokensPerSecond: 1,
+    });
+    world.time.afterIn(this.#place.life, HEARTBEAT_MS, () => this.#keepLease(socket));
   }
 
   /** One mischief per round. */

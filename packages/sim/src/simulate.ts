@@ -160,7 +160,6 @@ function stop(stage: Stage): void {
 /** Until the run is over and everybody knows, or the time is up. */
 async function pass(stage: Stage): Promise<void> {
   const { world, auditor, workers } = stage;
-  let calmAt = 0;
   let finishedAt: number | null = null;
   for (let events = 0; world.failure === null; events++) {
     if (events > EVENTS_MAX) world.fail(`more than ${EVENTS_MAX} events`);
@@ -168,17 +167,14 @@ async function pass(stage: Stage): Promise<void> {
     await setImmediate();
     const now = world.time.now();
     const finished = auditor.begun && auditor.state.phase === "finished";
-    if (world.stormy && (finished || isCalmDue(stage))) {
-      endWeather(stage);
-      calmAt = now;
-    }
+    if (world.stormy && (finished || isCalmDue(stage))) endWeather(stage);
     if (finished) {
       finishedAt ??= now;
       if (workers.every(({ end }) => end?.reason === "finished" || end?.reason === "run-finished"))
         return;
       if (now > finishedAt + FAREWELL_MS)
         world.fail(`not everybody heard of the end: ${who(stage)}`);
-    } else if (!world.stormy && now > calmAt + CALM_MS_MAX) {
+    } else if (world.calmMs() > CALM_MS_MAX) {
       world.fail(`not finished ${CALM_MS_MAX / 1000} s after the faults stopped: ${who(stage)}`);
     }
   }

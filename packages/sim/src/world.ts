@@ -48,8 +48,7 @@ export class World {
   readonly seed: number;
   readonly time = new VirtualTime();
   readonly counters = new Map<string, number>();
-  /** While true, faults happen; afterwards only liars are left. */
-  stormy = true;
+  #calmAt: number | null = null;
   #failure: string | null = null;
   readonly #traceHash = createHash("sha256");
   readonly #onTrace: ((line: string) => void) | undefined;
@@ -57,6 +56,20 @@ export class World {
   constructor(seed: number, onTrace?: (line: string) => void) {
     this.seed = seed;
     this.#onTrace = onTrace;
+  }
+
+  /** While it is, faults happen; afterwards only liars are left. */
+  get stormy(): boolean {
+    return this.#calmAt === null;
+  }
+
+  becomeCalm(): void {
+    this.#calmAt ??= this.time.now();
+  }
+
+  /** For how long there have been no faults; 0 while there are. */
+  calmMs(): number {
+    return this.#calmAt === null ? 0 : this.time.now() - this.#calmAt;
   }
 
   chance(stream: keyof typeof STREAMS): Chance {
