@@ -1,5 +1,6 @@
-// What does a swarm lose, and what does it save? One worker synchronously, the bar (one worker alone
-// on a quarter of the tokens), 4 and 8 workers: equal tokens, one init, real processes and sockets.
+// What does a swarm lose, and what does it save? One worker synchronously, the bar (one worker
+// alone on a quarter of the tokens), 4 and 8 workers: equal tokens, one init, real processes and
+// sockets.
 //   npm run bench:swarm -- [--tokens N] [--seed N] [--rows bar,4,8] [--json FILE]
 import { spawn } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -9,10 +10,15 @@ import { parseArgs } from "node:util";
 import { assert } from "@manyhands/base/assert";
 import type { Summary } from "manyhands/run/summary";
 
-/** Tokens of a step of the tuned synchronous run: the global batch of the data-parallel baseline. */
+/**
+ * Tokens of a step of the tuned synchronous run: the global batch of the data-parallel baseline.
+ */
 const GLOBAL_BATCH_TOKENS = 2_048;
 const CONTEXT = 128;
-/** Tokens of all workers in one inner step: the same in every swarm, so that rounds are equally long. */
+/**
+ * Tokens of all workers in one inner step: the same in every swarm, so that rounds are equally
+ * long.
+ */
 const SWARM_STEP_TOKENS = 4_096;
 
 type Row = {

@@ -1,5 +1,6 @@
 // One device trains alone: what a swarm is measured against. The same model, data order, recipe and
-// schedule, no rounds, no compression. Prints a line of JSON; bench/swarm.ts starts it, or a person:
+// schedule, no rounds, no compression. Prints a line of JSON; bench/swarm.ts starts it, or a
+// person:
 //   node bench/synchronous.ts examples/shakespeare/run.yaml --tokens 1000000 --sequences 16
 import { parseArgs } from "node:util";
 import { splitTokens } from "@manyhands/engine/data/dataset";

@@ -5,6 +5,7 @@ import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { gunzipSync } from "node:zlib";
+import { compareText } from "@manyhands/base/bytes";
 import { Process } from "../process.ts";
 import { plainEnvironment, tinyRun } from "./tiny-run.ts";
 
@@ -45,7 +46,7 @@ test("up and join: a tarball's worker from an empty folder is credited", LIMIT, 
   }
   const summary = JSON.parse(await readFile(join(out, "summary.json"), "utf8"));
   const credited = summary.workers as readonly { name: string; tokens: number }[];
-  deepEqual(credited.map(({ name }) => name).toSorted(), ["ada", "ben"]);
+  deepEqual(credited.map(({ name }) => name).toSorted(compareText), ["ada", "ben"]);
   ok(credited.every(({ tokens }) => tokens > 0));
   equal(
     credited.reduce((total, { tokens }) => total + tokens, 0),

@@ -4,6 +4,7 @@ import { deepEqual, doesNotMatch, equal, match, notEqual, ok } from "node:assert
 import { cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { compareText } from "@manyhands/base/bytes";
 import { Process } from "../process.ts";
 import { plainEnvironment, tinyRun } from "./tiny-run.ts";
 
@@ -40,7 +41,7 @@ test(
     deepEqual(JSON.parse(ended.stdout), JSON.parse(kept), "--json prints what summary.json holds");
     checkSummary(JSON.parse(kept));
     ok((await stat(join(out, "log.sqlite"))).size > 0);
-    deepEqual((await readdir(join(out, "export"))).toSorted(), EXPORTED);
+    deepEqual((await readdir(join(out, "export"))).toSorted(compareText), EXPORTED);
     await checkReport(join(out, "report.html"));
     await t.test("a second start shows the result, and trains nothing", async () => {
       const again = await manyhands(...command);

@@ -14,7 +14,7 @@ assert(STALENESS_FACTORS.length === STALENESS_MAX + 1, "every allowed staleness 
 const ROUND_DIGITS = 10;
 
 /** The factor, in 1024ths, of an update that closes `staleness` rounds after its own. */
-export function stalenessFactor(staleness: number): number {
+function stalenessFactor(staleness: number): number {
   return defined(STALENESS_FACTORS[staleness], `no factor for a staleness of ${staleness}`);
 }
 

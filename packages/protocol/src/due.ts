@@ -74,7 +74,7 @@ function hasOutsider(state: RunState, current: RoundRecord): boolean {
 }
 
 /** Have enough of those participants committed that are still there? */
-export function quorumReached(state: RunState, current: RoundRecord): boolean {
+function quorumReached(state: RunState, current: RoundRecord): boolean {
   const counts = (workerId: WorkerId): boolean =>
     current.committed.has(workerId) || state.workers.get(workerId)?.active === true;
   let electorate = 0;

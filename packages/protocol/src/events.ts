@@ -38,7 +38,7 @@ const round = integer(0, 2 ** 32);
  * The backend family that computed inner steps: results of one family agree closely, those of one
  * device exactly.
  */
-export const numericsDecoder = oneOf("ort-cpu", "ort-wasm", "ort-webgpu", "reference");
+const numericsDecoder = oneOf("ort-cpu", "ort-wasm", "ort-webgpu", "reference");
 export type Numerics = Decoded<typeof numericsDecoder>;
 
 export const metricsDecoder = object({
@@ -49,10 +49,9 @@ export const metricsDecoder = object({
   /** This worker's share of a shared evaluation of the round's base, if it had one. */
   evaluation: nullable(object({ lossMicronats: integer(0), tokens: integer(1) })),
 });
-export type Metrics = Decoded<typeof metricsDecoder>;
 
 /** What a worker signs about its update. */
-export const updateFields = {
+const updateFields = {
   round,
   /** State root that the inner steps started from. */
   baseRoot: hash,
@@ -98,7 +97,7 @@ export const joinFields = {
 export const joinDecoder = object(joinFields);
 export type Join = Decoded<typeof joinDecoder>;
 
-export const leaveReasonDecoder = oneOf("left", "expired", "evicted");
+const leaveReasonDecoder = oneOf("left", "expired", "evicted");
 export type LeaveReason = Decoded<typeof leaveReasonDecoder>;
 
 export const finishReasonDecoder = oneOf("tokens", "minutes", "stopped");

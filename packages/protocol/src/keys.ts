@@ -10,12 +10,11 @@ export type SigningKey = Decoded<typeof signingKeyDecoder>;
 export const exchangeKeyDecoder = object({ algorithm: oneOf("x25519"), bytes: hex(32) });
 export type ExchangeKey = Decoded<typeof exchangeKeyDecoder>;
 
+/** Where credit is to be paid: an account that signed a delegation to the device's key. */
 export const payoutDecoder = object({
   account: hex(20),
   delegation: hex(65),
 });
-/** Where credit is to be paid: an account that signed a delegation to the device's key. */
-export type Payout = Decoded<typeof payoutDecoder>;
 
 /** A worker's name: hash of its signing key, 32 bytes in hex. */
 export type WorkerId = string;

@@ -45,7 +45,7 @@ const roundFields = {
   /** Null for a worker that joined after the round had opened. */
   assignment: nullable(assignmentDecoder),
 } as const;
-export const roundInfoDecoder = object(roundFields);
+const roundInfoDecoder = object(roundFields);
 export type RoundInfo = Decoded<typeof roundInfoDecoder>;
 
 /** What a follower needs to take the step of a closed round, and to check it. */

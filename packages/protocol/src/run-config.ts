@@ -49,7 +49,6 @@ export const modelDecoder = object({
   ropeTheta: fallback(real(1, 1e9), 10_000),
   tieWordEmbeddings: fallback(flag, false),
 });
-export type ModelConfig = Decoded<typeof modelDecoder>;
 
 const scheduleDecoder = object({
   /** Share of the budget with a linear rise from 0. */

@@ -1,5 +1,5 @@
-// The bytes that are signed. By workers: a domain, the run, and the canonical JSON of what is claimed.
-// By the coordinator: the head of its log, hashed with the run.
+// The bytes that are signed. By workers: a domain, the run, and the canonical JSON of what is
+// claimed. By the coordinator: the head of its log, hashed with the run.
 // Not the signatures themselves: keys and Ed25519 are the shells' business.
 import { type Bytes, fromHex, utf8 } from "@manyhands/base/bytes";
 import { canonicalJson } from "@manyhands/base/canonical";

@@ -21,9 +21,11 @@ export function announceOpening(
   coordinator: { readonly url: string; readonly joinUrl: string; readonly runId: string },
   say: (text: string) => void,
 ): void {
-  say(`Run ${shortId(coordinator.runId)} in ${options.folder}, at ${coordinator.url}`);
-  if (!options.invites) return;
   const urls = joinUrls(coordinator.joinUrl, options.host);
+  // Not the address that it listens on: nobody can open 0.0.0.0.
+  const origin = new URL(urls[0] ?? coordinator.url).origin;
+  say(`Run ${shortId(coordinator.runId)} in ${options.folder}, at ${origin}`);
+  if (!options.invites) return;
   say("Join from any machine with Node 20 or newer:");
   for (const url of urls) say(`  npx ${new URL(url).origin}/manyhands.tgz join '${url}'`);
   say("Who has this line may join the run: give it only to people you want in it.");
