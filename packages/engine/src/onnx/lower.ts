@@ -1,6 +1,6 @@
 // Lowering: from an IR graph to the bytes of an ONNX model. It deliberately optimises nothing by
-// itself, beyond emitting equal nodes once and choosing ONNX Runtime's fused operators where they
-// exist.
+// itself, beyond emitting equal nodes once, choosing ONNX Runtime's fused operators where they exist
+// and adding to products what fusion.ts finds.
 import { assert, defined } from "@manyhands/base/assert";
 import {
   type Graph,
@@ -11,6 +11,7 @@ import {
   type Tensor,
   topologicalOrder,
 } from "../ir/tensor.ts";
+import { productSums } from "./fusion.ts";
 import { elementType, MICROSOFT, OnnxModel } from "./model.ts";
 
 export type LowerOptions = {
@@ -23,6 +24,8 @@ export type LowerOptions = {
    * IR node by itself, so that it can be computed again alone, to the bit. Default true.
    */
   readonly sharedInverse?: boolean;
+  /** Whether a matrix product and a sum with it may be one operator. Default true. */
+  readonly productSums?: boolean;
 };
 
 /**
@@ -42,7 +45,11 @@ export const WEBGPU_LOWERING: LowerOptions = {
 const ONE_HOT_ROWS_MAX = 1024;
 
 /** Every IR node by itself and by ONNX's own operators: as the referee computes. */
-export const REFEREE_LOWERING: LowerOptions = { fusedMatmul: false, sharedInverse: false };
+export const REFEREE_LOWERING: LowerOptions = {
+  fusedMatmul: false,
+  sharedInverse: false,
+  productSums: false,
+};
 
 type OpOf<K extends OpKind> = Op & { readonly kind: K };
 type Context = {
@@ -63,8 +70,22 @@ type Lowerings = { readonly [K in OpKind]: Lowering<K> };
 export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Array {
   const context: Context = { model: new OnnxModel(), options, inverses: new Map() };
   const names = new Map<Tensor, string>();
-  for (const node of topologicalOrder(graph.outputs.values())) {
-    const inputs = node.inputs.map((x) => defined(names.get(x), "inputs come before users"));
+  const order = topologicalOrder(graph.outputs.values());
+  const fuses = options.productSums ?? true;
+  const sums = fuses ? productSums(order, graph.outputs.values()) : new Map<Tensor, Tensor>();
+  const absorbed = new Set(sums.values());
+  const namesOf = (nodes: readonly Tensor[]): readonly string[] =>
+    nodes.map((x) => defined(names.get(x), "inputs come before users"));
+  for (const node of order) {
+    if (absorbed.has(node)) continue;
+    const product = sums.get(node);
+    if (product) {
+      const addend = node.inputs.find((x) => x !== product);
+      const inputs = namesOf([...product.inputs, defined(addend, "a sum has two sides")]);
+      names.set(node, emitGemm(context.model, product.op, inputs));
+      continue;
+    }
+    const inputs = namesOf(node.inputs);
     // The table's type ties every lowering to its own op; only the lookup by a union key loses that
     // tie.
     const lowering = LOWERINGS[node.op.kind] as Lowering<OpKind>;
@@ -85,11 +106,18 @@ function simple<K extends OpKind>(type: string): Lowering<K> {
   return (_op, _node, inputs, { model }) => model.emit(type, inputs);
 }
 
+/** scale · op(a) · op(b), plus a third input if there is one. */
+function emitGemm(model: OnnxModel, op: Op, inputs: readonly string[]): string {
+  assert(op.kind === "matmul", "a product is a matmul");
+  const [transA, transB] = [op.transposeA ? 1 : 0, op.transposeB ? 1 : 0];
+  return model.emit("Gemm", inputs, { transA, transB, alpha: { float: op.scale } });
+}
+
 const lowerMatmul: Lowering<"matmul"> = (op, node, inputs, { model, options }) => {
   const [a, b] = node.inputs;
   const [transA, transB] = [op.transposeA ? 1 : 0, op.transposeB ? 1 : 0];
   if (a?.shape.length === 2 && b?.shape.length === 2) {
-    return model.emit("Gemm", inputs, { transA, transB, alpha: { float: op.scale } });
+    return emitGemm(model, op, inputs);
   }
   if (options.fusedMatmul ?? true) {
     return model.emit(

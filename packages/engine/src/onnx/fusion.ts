@@ -1,0 +1,42 @@
+// Which nodes of a graph become one operator: sums with a matrix product that nobody else reads.
+// It deliberately only finds them; lower.ts emits them.
+import { type Shape, sameShape, type Tensor } from "../ir/tensor.ts";
+
+/**
+ * From each sum a · b + c to its product: one operator then reads c and adds the product to it,
+ * which saves writing the product and reading it again.
+ *
+ * @param order   every node, inputs before users
+ * @param outputs nodes that must keep a value of their own
+ */
+export function productSums(
+  order: readonly Tensor[],
+  outputs: Iterable<Tensor>,
+): ReadonlyMap<Tensor, Tensor> {
+  const uses = new Map<Tensor, number>();
+  for (const x of [...order.flatMap((node) => node.inputs), ...outputs]) {
+    uses.set(x, (uses.get(x) ?? 0) + 1);
+  }
+  const sums = new Map<Tensor, Tensor>();
+  for (const node of order) {
+    const [a, b] = node.inputs;
+    if (node.op.kind !== "add" || a === undefined || b === undefined) continue;
+    const fits = (product: Tensor, other: Tensor): boolean =>
+      isMatrixProduct(product) && uses.get(product) === 1 && adds(other.shape, node.shape);
+    // The later product is absorbed, so that the earlier one's memory becomes the sum's.
+    if (fits(b, a) && sameShape(b.shape, node.shape)) sums.set(node, b);
+    else if (fits(a, b) && sameShape(a.shape, node.shape)) sums.set(node, a);
+  }
+  return sums;
+}
+
+/** Gradients of weights (aᵀ · b) stay out: block by block, they are added after the graphs ran. */
+function isMatrixProduct({ op, inputs }: Tensor): boolean {
+  const matrices = inputs.every((x) => x.shape.length === 2);
+  return op.kind === "matmul" && !op.transposeA && matrices;
+}
+
+/** A whole matrix, or a row that every row adds. */
+function adds(addend: Shape, sum: Shape): boolean {
+  return sameShape(addend, sum) || sameShape(addend, sum.slice(-1));
+}
