@@ -1,7 +1,9 @@
 // The probe in a browser's page or worker: its backends, localStorage, the memory that a page may
 // take. It deliberately loads the runtime's files only when the probe asks for a backend.
 import { withHostState } from "../runtime/host-state.ts";
+import type { StatefulRuntime } from "../runtime/runtime.ts";
 import type { Candidate, ProbeOptions, ProbeStore } from "./probe.ts";
+import { measureSpeed } from "./speed.ts";
 
 /** What is used of a page's globals; a worker lacks some. */
 export type PageGlobals = {
@@ -55,17 +57,25 @@ export function browserProbe(page: PageGlobals, files?: string): ProbeOptions {
   const threads = Math.min(navigator.hardwareConcurrency, THREADS_MAX);
   const threaded = page.crossOriginIsolated === true && threads > 1;
   const options = files === undefined ? {} : { files };
+  const now = (): number => page.performance.now();
   const wasm: Candidate = {
     // A page has one WASM runtime, so it is probed with the threads that it would train with.
     name: threaded ? "wasm-threads" : "wasm",
-    open: async () => {
-      const { ortWebWasm } = await import("../runtime/ort-web-wasm.ts");
-      return withHostState(ortWebWasm({ ...options, threads: threaded ? threads : 1 }));
+    measure: (durationMs) => {
+      const open = async (): Promise<StatefulRuntime> => {
+        const { ortWebWasm } = await import("../runtime/ort-web-wasm.ts");
+        return withHostState(ortWebWasm({ ...options, threads: threaded ? threads : 1 }));
+      };
+      return measureSpeed(open, now, durationMs);
     },
   };
   const gpu: Candidate = {
     name: "webgpu",
-    open: async () => (await import("../runtime/ort-web-webgpu.ts")).ortWebWebGpu(options),
+    measure: (durationMs) => {
+      const open = async (): Promise<StatefulRuntime> =>
+        (await import("../runtime/ort-web-webgpu.ts")).ortWebWebGpu(options);
+      return measureSpeed(open, now, durationMs);
+    },
   };
   const memory = navigator.deviceMemory;
   return {
@@ -73,7 +83,7 @@ export function browserProbe(page: PageGlobals, files?: string): ProbeOptions {
     memoryBytesMax: memory === undefined ? MEMORY_UNKNOWN : memory * GIB * MEMORY_SHARE,
     store: pageStore(page),
     sleep: (ms) => new Promise((resolve) => page.setTimeout(resolve, ms)),
-    now: () => page.performance.now(),
+    now,
     device: `${navigator.userAgent} × ${navigator.hardwareConcurrency}`,
   };
 }

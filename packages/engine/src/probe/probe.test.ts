@@ -7,12 +7,13 @@ import { test } from "node:test";
 import { withHostState } from "../runtime/host-state.ts";
 import { ortNode } from "../runtime/ort-node.ts";
 import { reference } from "../runtime/reference.ts";
-import type { StatefulRuntime } from "../runtime/runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { browserProbe } from "./browser.ts";
 import { nodeProbe } from "./node.ts";
 import { type Candidate, type ProbeOptions, type ProbeStore, probe } from "./probe.ts";
+import { measureSpeed, type Speed } from "./speed.ts";
 
-/** Each reading of the clock is 20 ms later: the smallest matrices are enough. */
+/** Each reading of the clock is later. */
 function ticking(): () => number {
   let now = 0;
   return () => {
@@ -31,19 +32,19 @@ function memoryStore(): ProbeStore & { readonly kept: Map<string, string> } {
   };
 }
 
-const working = withHostState(ortNode);
+const working: Speed = { flopsPerSecond: 1e9, startMs: 20 };
 
-/** Counts how often it is opened. */
+/** Counts how often it is measured. */
 function candidate(
   name: Candidate["name"],
-  open: () => Promise<StatefulRuntime> = () => Promise.resolve(working),
+  measure: () => Promise<Speed> = () => Promise.resolve(working),
 ): Candidate & { opened: number } {
   const counted = {
     name,
     opened: 0,
-    open: () => {
+    measure: () => {
       counted.opened += 1;
-      return open();
+      return measure();
     },
   };
   return counted;
@@ -77,13 +78,42 @@ test("backends that work have a speed, others a reason, and both are remembered"
   assert.deepEqual([cpu.opened, gpu.opened], [3, 3]);
 });
 
-test("the best backend is the fastest", async () => {
-  const slow = candidate("wasm", () => Promise.resolve(withHostState(reference)));
-  // The reference takes as long as it takes: only the processor's clock can tell them apart.
+test("the best backend is the fastest that works", async () => {
+  const fast = { flopsPerSecond: 3e9, startMs: 900 };
+  const report = await probe(
+    options([
+      candidate("cpu"),
+      candidate("wasm", () => Promise.resolve(fast)),
+      candidate("webgpu", () => Promise.reject("no adapter")),
+    ]),
+  );
+  assert.equal(report.best, "wasm");
+  assert.deepEqual(report.backends.wasm, { status: "works", ...fast });
+});
+
+test("speed: the reference is slower than ONNX Runtime", async () => {
+  // Wall clocks stand still when another process has the processor: what this one used does not.
   const now = (): number => process.cpuUsage().user / 1000;
-  const budgetMs = Number.POSITIVE_INFINITY;
-  const report = await probe({ ...options([slow, candidate("cpu")]), now, budgetMs });
-  assert.equal(report.best, "cpu");
+  const of = (runtime: Runtime): Promise<Speed> =>
+    measureSpeed(async () => withHostState(runtime), now, 0);
+  const [fast, slow] = [await of(ortNode), await of(reference)];
+  assert(fast.flopsPerSecond > slow.flopsPerSecond);
+  assert(slow.flopsPerSecond > 0);
+});
+
+test("Node: the CPU works, and is measured in a thread", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "manyhands-probe-"));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const patient = { ...nodeProbe(folder), sleep: () => promise };
+  const { candidates } = patient;
+  const report = await probe({
+    ...patient,
+    candidates: candidates.filter(({ name }) => name === "cpu"),
+  });
+  resolve();
+  assert.equal(report.backends.cpu?.status, "works");
+  assert.deepEqual(readdirSync(folder), ["manyhands.probe.cpu"]);
+  rmSync(folder, { recursive: true });
 });
 
 test("a backend whose canary is still there is not tried", async () => {
@@ -105,7 +135,7 @@ test("a backend whose canary is still there is not tried", async () => {
 
 test("a backend that takes too long keeps nobody waiting, and is remembered later", async () => {
   const store = memoryStore();
-  const { promise, resolve } = Promise.withResolvers<StatefulRuntime>();
+  const { promise, resolve } = Promise.withResolvers<Speed>();
   const [gpu, cpu] = [candidate("webgpu", () => promise), candidate("cpu")];
   const clock = ticking();
   let late = 0;
@@ -122,6 +152,8 @@ test("a backend that takes too long keeps nobody waiting, and is remembered late
     cpu: { status: "untried" },
   });
   assert(store.get("manyhands.canary.webgpu"), "it may still crash");
+  const meanwhile = await probe(options([gpu], store));
+  assert.deepEqual(meanwhile.backends.webgpu, { status: "untried" }, "it is our own canary");
   const kept = new Promise<void>((done) => {
     const set = store.set;
     store.set = (key, value) => {
@@ -148,20 +180,28 @@ test("damaged memories are no memories", async () => {
   }
 });
 
-test("Node: a process that dies while it tries a backend leaves its canary", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "manyhands-probe-"));
+/** A process that ends in some way while it tries a backend. @returns what its folder holds then */
+function endWhileTrying(folder: string, ending: string): readonly string[] {
   const script = `
     import { probe } from ${JSON.stringify(import.meta.resolve("./probe.ts"))};
     import { nodeProbe } from ${JSON.stringify(import.meta.resolve("./node.ts"))};
-    const candidates = [{ name: "webgpu", open: () => process.exit(7) }];
+    const candidates = [{ name: "webgpu", measure: () => ${ending} }];
     await probe({ ...nodeProbe(${JSON.stringify(folder)}), candidates });
   `;
-  const child = spawnSync(process.execPath, ["--input-type=module", "-e", script]);
-  assert.equal(child.status, 7);
-  assert.deepEqual(readdirSync(folder), ["manyhands.canary.webgpu"]);
-  const cpu = candidate("cpu");
-  const report = await probe({ ...nodeProbe(folder), candidates: [candidate("webgpu"), cpu] });
+  spawnSync(process.execPath, ["--input-type=module", "-e", script]);
+  return readdirSync(folder);
+}
+
+test("Node: a process that dies while it tries a backend leaves its canary", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "manyhands-probe-"));
+  assert.deepEqual(endWhileTrying(folder, "process.exit(7)"), [], "it ended in order");
+  const killed = 'process.kill(process.pid, "SIGKILL")';
+  assert.deepEqual(endWhileTrying(folder, killed), ["manyhands.canary.webgpu"]);
+  const gpu = candidate("webgpu");
+  const report = await probe({ ...nodeProbe(folder), candidates: [gpu, candidate("cpu")] });
   assert.deepEqual(report.backends.webgpu, { status: "crashed" });
+  assert.equal(report.best, "cpu");
+  assert.equal(gpu.opened, 0);
   assert(report.memoryBytesMax > 0);
   rmSync(folder, { recursive: true });
 });

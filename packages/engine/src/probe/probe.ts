@@ -2,15 +2,14 @@
 // It deliberately touches no platform: candidates, clock and store are given.
 import { defined } from "@manyhands/base/assert";
 import { messageOf } from "@manyhands/base/errors";
-import type { StatefulRuntime } from "../runtime/runtime.ts";
-import { measureSpeed } from "./speed.ts";
+import type { Speed } from "./speed.ts";
 
 export type BackendName = "cpu" | "webgpu" | "wasm" | "wasm-threads";
 
 export type Candidate = {
   readonly name: BackendName;
-  /** Loads the backend; rejects where this device has none. */
-  readonly open: () => Promise<StatefulRuntime>;
+  /** Loads the backend and times it for so long; rejects where this device has none. */
+  readonly measure: (durationMs: number) => Promise<Speed>;
 };
 
 /**
@@ -88,8 +87,18 @@ function reportOf(name: BackendName): string {
   return `manyhands.probe.${name}`;
 }
 
+/** How often this process is trying a backend right now: those canaries are its own. */
+const underWay = new Map<BackendName, number>();
+
+const CANARY = "manyhands.canary.";
+
 function canaryOf(name: BackendName): string {
-  return `manyhands.canary.${name}`;
+  return `${CANARY}${name}`;
+}
+
+/** Whether a store's key is a canary's. */
+export function isCanary(key: string): boolean {
+  return key.startsWith(CANARY);
 }
 
 /**
@@ -102,9 +111,11 @@ export async function withCanary<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   store.set(canaryOf(name), "being tried");
+  underWay.set(name, (underWay.get(name) ?? 0) + 1);
   try {
     return await work();
   } finally {
+    underWay.set(name, (underWay.get(name) ?? 1) - 1);
     store.delete(canaryOf(name));
   }
 }
@@ -112,18 +123,19 @@ export async function withCanary<T>(
 async function tryBackend(candidate: Candidate, options: ProbeOptions): Promise<BackendReport> {
   const { store, device } = options;
   const { name } = candidate;
-  const report = await withCanary(store, name, () => examine(candidate, options));
+  const report = await withCanary(store, name, () => examine(candidate));
   store.set(reportOf(name), JSON.stringify({ device, report }));
   return report;
 }
 
-async function examine(candidate: Candidate, { now }: ProbeOptions): Promise<BackendReport> {
+async function examine(candidate: Candidate): Promise<BackendReport> {
   try {
-    const start = now();
-    const runtime = await candidate.open();
-    const measured = await measureSpeed(runtime, { now, durationMs: MEASURE_MS });
-    const startMs = Math.round(measured.readyAt - start);
-    return { status: "works", flopsPerSecond: Math.round(measured.flopsPerSecond), startMs };
+    const { flopsPerSecond, startMs } = await candidate.measure(MEASURE_MS);
+    return {
+      status: "works",
+      flopsPerSecond: Math.round(flopsPerSecond),
+      startMs: Math.round(startMs),
+    };
   } catch (caught) {
     return { status: "fails", reason: messageOf(caught) };
   }
@@ -148,6 +160,7 @@ function knownReport(
   { store, device }: ProbeOptions,
   name: BackendName,
 ): BackendReport | undefined {
+  if ((underWay.get(name) ?? 0) > 0) return UNTRIED;
   if (store.get(canaryOf(name)) !== undefined) return { status: "crashed" };
   try {
     const kept: unknown = JSON.parse(store.get(reportOf(name)) ?? "null");

@@ -6,8 +6,8 @@ import type { StatefulRuntime } from "../runtime/runtime.ts";
 
 export type Speed = {
   readonly flopsPerSecond: number;
-  /** When the first result was there. */
-  readonly readyAt: number;
+  /** Until the first result was there. */
+  readonly startMs: number;
 };
 
 /** Sides of the matrices, small to large: small ones show overhead, large ones throughput. */
@@ -24,12 +24,20 @@ function chain(side: number): Graph {
   return graphOf({ next: x, sum: ir.reduceSum(x, [0, 1]) });
 }
 
-/** Times growing matrices until the duration is used up; the largest that was timed counts. */
+/**
+ * Times growing matrices until the duration is used up; the largest that was timed counts.
+ *
+ * @param open       loads the backend; its time is part of startMs
+ * @param now        milliseconds that only grow
+ * @param durationMs counts from the first result: loading and compiling are no speed
+ */
 export async function measureSpeed(
-  runtime: StatefulRuntime,
-  options: { readonly now: () => number; readonly durationMs: number },
+  open: () => Promise<StatefulRuntime>,
+  now: () => number,
+  durationMs: number,
 ): Promise<Speed> {
-  const { now, durationMs } = options;
+  const opened = now();
+  const runtime = await open();
   let speed: Speed | undefined;
   let end = Number.POSITIVE_INFINITY;
   for (const side of SIDES) {
@@ -40,15 +48,14 @@ export async function measureSpeed(
     await executable.load({ state: new Float32Array(side * side).fill(1) });
     await executable.run({});
     const start = now();
-    // The clock starts with the first result: loading and compiling are no speed.
     if (speed === undefined) end = start + durationMs;
     await executable.run({});
     // Clocks of pages are coarse: a run that takes no time at all took less than one millisecond.
     const tookMs = Math.max(now() - start, 0.05);
     await executable.dispose();
     const flops = PRODUCTS * 2 * side ** 3;
-    speed = { flopsPerSecond: (flops * 1000) / tookMs, readyAt: speed?.readyAt ?? start };
+    speed = { flopsPerSecond: (flops * 1000) / tookMs, startMs: speed?.startMs ?? start - opened };
     if (now() + 2 * GROWTH * tookMs > end) break;
   }
-  return speed ?? { flopsPerSecond: 0, readyAt: now() };
+  return speed ?? { flopsPerSecond: 0, startMs: now() - opened };
 }
