@@ -2,6 +2,7 @@
 // It deliberately knows no engine: engines.ts says how each is started.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
+import type { GenerationJob } from "./generation.ts";
 import type { Job } from "./models.ts";
 
 export type Command = {
@@ -49,7 +50,7 @@ export class EngineProcess {
   }
 
   /** Starts the engine and takes the first step. */
-  async start(job: Job): Promise<Turn & { readonly startupSeconds: number }> {
+  async start(job: Job | GenerationJob): Promise<Turn & { readonly startupSeconds: number }> {
     const turn = await this.#ask({ init: job });
     return { ...turn, startupSeconds: (performance.now() - this.#started) / 1000 };
   }

@@ -52,6 +52,15 @@ export const ENGINES: readonly Engine[] = [
   { name: "jax-js wasm", command: node(`${FOLDER}/jax-js.ts`), runs: onSmallLlama, slow: true },
 ];
 
+/** Text from the same exported folder: the first against the second. */
+export const GENERATORS: readonly { readonly name: string; readonly command: Command }[] = [
+  { name: "manyhands", command: node(`${FOLDER}/generate_ours.ts`) },
+  {
+    name: "transformers",
+    command: { file: PYTHON, args: [`${FOLDER}/generate_transformers.py`] },
+  },
+];
+
 /** Makes what the engines need. */
 export function install(say: (line: string) => void): void {
   if (!existsSync(PYTHON)) {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Absence, compare, type Measured } from "./compare.ts";
 import { ENGINES, install } from "./engines.ts";
+import { compareGeneration, type GenerationRow, generationTable } from "./generation.ts";
 import { MODELS } from "./models.ts";
 import { engineTable, type Row, rowsOf } from "./report.ts";
 
@@ -37,6 +38,7 @@ try {
     machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
     date: new Date().toISOString().slice(0, 10),
     ...(sections.has("train") && (await trainSection())),
+    ...(sections.has("generate") && { generation: await generationSection() }),
   };
   const text = `${markdown(report)}\n`;
   process.stdout.write(text);
@@ -47,6 +49,17 @@ try {
   }
 } finally {
   await rm(folder, { recursive: true, force: true });
+}
+
+async function generationSection(): Promise<readonly GenerationRow[]> {
+  const rows: GenerationRow[] = [];
+  for (const threads of values.threads.split(",").map(Number)) {
+    for (const model of MODELS.filter(({ name }) => values.models.split(",").includes(name))) {
+      say(`generation, ${model.name}, ${threads} thread(s)`);
+      rows.push(...(await compareGeneration(model, threads, { turns, folder })));
+    }
+  }
+  return rows;
 }
 
 type TrainSection = {
@@ -88,6 +101,7 @@ function markdown(report: {
   readonly date: string;
   readonly rows?: readonly Row[];
   readonly versions?: Readonly<Record<string, string>>;
+  readonly generation?: readonly GenerationRow[];
 }): string {
   const versions = Object.entries(report.versions ?? {}).map(([name, is]) => `${name} ${is}`);
   return [
@@ -99,5 +113,11 @@ function markdown(report: {
     "Medians of turns in one go. PyTorch's row is the better of plain and fused attention.",
     "",
     engineTable(report.rows ?? []),
+    "",
+    "## Generation",
+    "",
+    "Greedy, with cached keys and values, from one exported folder; prompt and reading it included.",
+    "",
+    generationTable(report.generation ?? []),
   ].join("\n");
 }

@@ -1,7 +1,7 @@
 // TensorFlow.js with its WASM backend, as an engine of the benchmark: a Llama by its own operations,
 // gradients by its own autodiff. Installed by engines.ts; in Node it has one thread.
 import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { LlamaConfig } from "@manyhands/engine/model/config";
 import { parameterPlaces } from "@manyhands/engine/model/config";
 import type { Job } from "../models.ts";
