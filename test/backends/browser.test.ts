@@ -87,6 +87,18 @@ test("Chromium, WASM with threads, in a cross-origin isolated page", (t) =>
 
 test("Chromium, WebGPU, with every node on the GPU", (t) => runContract(t, plainSite, "webgpu"));
 
+test("a page's probe finds what works, and remembers it", async () => {
+  const page = await open(isolatedSite);
+  const report = await page.evaluate(() => api.probe());
+  assert.equal(report.backends["wasm-threads"]?.status, "works");
+  assert.equal(report.backends.webgpu?.status, "works");
+  assert(report.best && report.memoryBytesMax > 0);
+  await page.reload();
+  await page.waitForFunction("globalThis.api !== undefined");
+  assert.deepEqual(await page.evaluate(() => api.probe()), report);
+  await page.close();
+});
+
 test("the referee gives Chromium the bits that it gives Node", async () => {
   const page = await open(plainSite);
   const hashes = await page.evaluate(() => api.refereeHashes());

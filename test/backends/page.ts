@@ -1,5 +1,7 @@
 // What a page runs: the contract on one of the browser's backends, or the referee.
 // It deliberately decides nothing: the test in Node says what to run and judges the results.
+import { browserProbe, type PageGlobals } from "@manyhands/engine/probe/browser";
+import { type ProbeReport, probe } from "@manyhands/engine/probe/probe";
 import { withHostState } from "@manyhands/engine/runtime/host-state";
 import { REFEREE_RUNS, refereeHash } from "@manyhands/engine/runtime/referee.contract";
 import type { StatefulRuntime } from "@manyhands/engine/runtime/runtime";
@@ -13,6 +15,8 @@ export type PageApi = {
   readonly isolated: boolean;
   /** Runs the checks with these titles, or all. */
   runContract(backend: BrowserBackend, titles?: readonly string[]): Promise<CheckResult[]>;
+  /** A whole probe, however long it takes. */
+  probe(): Promise<ProbeReport>;
   refereeHashes(): Promise<Record<string, string>>;
 };
 
@@ -40,8 +44,11 @@ const api: PageApi = {
   isolated: Reflect.get(globalThis, "crossOriginIsolated") === true,
 
   async runContract(backend, titles) {
-    const slack = backend === "webgpu" ? 4 : 1;
-    const subject = { runtime: await runtimeOf(backend), slack, heldBytes: counters.heldBytes };
+    const runtime = await runtimeOf(backend);
+    const { heldBytes } = counters;
+    // Each new trainer's shaders are compiled anew, which takes software half a minute.
+    const gpu = { runtime, heldBytes, slack: 4, memoryCycles: 2 };
+    const subject = backend === "webgpu" ? gpu : { runtime, heldBytes };
     const results: CheckResult[] = [];
     for (const { title, run } of contractOf(subject, await fetchTruth())) {
       if (titles && !titles.includes(title)) continue;
@@ -53,6 +60,11 @@ const api: PageApi = {
       }
     }
     return results;
+  },
+
+  probe() {
+    const options = browserProbe(globalThis as unknown as PageGlobals);
+    return probe({ ...options, sleep: () => new Promise(() => undefined), budgetMs: Infinity });
   },
 
   async refereeHashes() {

@@ -47,6 +47,8 @@ export type Subject = {
   readonly heldBytes?: () => number;
   /** How much further off values may be, as GPUs round divisions and roots. Default 1. */
   readonly slack?: number;
+  /** How many trainers come and go in the check of memory. Default 12. */
+  readonly memoryCycles?: number;
 };
 
 export type Check = { readonly title: string; readonly run: () => Promise<void> };
@@ -252,12 +254,12 @@ async function checkConcurrency({ runtime }: Subject): Promise<void> {
   await Promise.all(executables.map((executable) => executable.dispose()));
 }
 
-const CYCLES_TO_SETTLE = 3;
+const CYCLES_TO_SETTLE = 2;
 const CYCLES = 12;
 
 /** Trainers that come and go leave nothing behind once allocators and caches have settled. */
 async function checkMemory(subject: Subject, vector: TrainingVector): Promise<void> {
-  const { heldBytes } = subject;
+  const { heldBytes, memoryCycles = CYCLES } = subject;
   if (heldBytes === undefined) return;
   const cycle = async (): Promise<void> => {
     const trainer = await createDeviceTrainer(setupOf(subject, vector));
@@ -268,7 +270,7 @@ async function checkMemory(subject: Subject, vector: TrainingVector): Promise<vo
   };
   for (let i = 0; i < CYCLES_TO_SETTLE; i++) await cycle();
   const before = heldBytes();
-  for (let i = 0; i < CYCLES; i++) await cycle();
+  for (let i = 0; i < memoryCycles; i++) await cycle();
   const after = heldBytes();
-  assert(after <= before, `${CYCLES} trainers that were disposed keep ${after - before} bytes`);
+  assert(after <= before, `${memoryCycles} disposed trainers keep ${after - before} bytes`);
 }
