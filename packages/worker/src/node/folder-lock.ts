@@ -1,16 +1,16 @@
 // One process per worker folder: a file with the process id, taken over when that process is gone.
 // Not a lock between machines: a process id means nothing on another one.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { messageOf } from "@manyhands/base/errors";
 import { FolderInUseError, StorageError } from "./errors.ts";
 
 export type FolderLock = { release(): void };
 
-/** @throws FolderInUseError if a living process holds the folder */
+/** @throws FolderInUseError if a living process holds the folder; StorageError */
 export function lockFolder(folder: string): FolderLock {
   const path = resolve(folder, "lock");
-  mkdirSync(folder, { recursive: true });
+  makeFolder(resolve(folder));
   // Twice: the first try may find the file of a process that is gone, and removes it.
   for (let tries = 0; tries < 2; tries++) {
     if (create(path)) return held(path);
@@ -19,6 +19,25 @@ export function lockFolder(folder: string): FolderLock {
     rmSync(path, { force: true });
   }
   throw new StorageError(`${path} could not be taken: another process takes it again and again`);
+}
+
+/** With its parents. Not `recursive`: under /proc and its like Node 24 tries that for ever. */
+function makeFolder(folder: string): void {
+  if (isFolder(folder)) return;
+  if (dirname(folder) !== folder) makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (cause) {
+    if (isFolder(folder)) return; // another worker that starts just now was faster
+    throw new StorageError(`the folder ${folder} could not be made: ${messageOf(cause)}`, {
+      cause,
+      hint: "Give a folder that this user may write in, or one whose parent it may.",
+    });
+  }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
 /** Folders held by this very process: its own id in a file says nothing about them. */

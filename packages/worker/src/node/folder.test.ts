@@ -149,6 +149,17 @@ test("another living process keeps us out; a dead one, or a torn file, does not"
   lockFolder(folder).release();
 });
 
+test("a folder that cannot be made is told, not left to a stack", () => {
+  const file = join(ROOT, "a file");
+  writeFileSync(file, "");
+  for (const folder of [file, join(file, "below")]) {
+    assert.throws(() => lockFolder(folder), StorageError);
+  }
+  const made = join(newFolder(), "a", "b");
+  lockFolder(made).release();
+  assert.ok(statSync(made).isDirectory());
+});
+
 test("the device key is made once, private, and signs so that others can check", async () => {
   const folder = newFolder();
   const first = await deviceIdentity(folder);
