@@ -1,6 +1,6 @@
 // Lowering: from an IR graph to the bytes of an ONNX model. It deliberately optimises nothing by
-// itself, beyond emitting equal nodes once, choosing ONNX Runtime's fused operators where they exist
-// and adding to products what fusion.ts finds.
+// itself, beyond emitting equal nodes once, choosing fused operators where they exist, and adding to
+// products what fusion.ts finds.
 import { assert, defined } from "@manyhands/base/assert";
 import {
   type Graph,
@@ -20,8 +20,8 @@ export type LowerOptions = {
   /** WebGPU kernels have no OneHot of int32 ids: false compares with a range. Default true. */
   readonly oneHot?: boolean;
   /**
-   * Whether an inverse root mean square may come from the kernel that normalises. False lowers every
-   * IR node by itself, so that it can be computed again alone, to the bit. Default true.
+   * Whether an inverse root mean square may come from the kernel that normalises. False computes it
+   * by itself, so that it can be computed again alone, to the bit. Default true.
    */
   readonly sharedInverse?: boolean;
   /** Whether a matrix product and a sum with it may be one operator. Default true. */
