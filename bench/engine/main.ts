@@ -10,6 +10,7 @@ import { type Absence, compare, type Measured } from "./compare.ts";
 import { ENGINES, install } from "./engines.ts";
 import { compareGeneration, type GenerationRow, generationTable } from "./generation.ts";
 import { MODELS } from "./models.ts";
+import { compareMuon, type MuonRow, muonTable } from "./muon.ts";
 import { engineTable, type Row, rowsOf } from "./report.ts";
 
 const { values } = parseArgs({
@@ -38,6 +39,7 @@ try {
     machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
     date: new Date().toISOString().slice(0, 10),
     ...(sections.has("train") && (await trainSection())),
+    ...(sections.has("muon") && { muon: await muonSection() }),
     ...(sections.has("generate") && { generation: await generationSection() }),
   };
   const text = `${markdown(report)}\n`;
@@ -49,6 +51,15 @@ try {
   }
 } finally {
   await rm(folder, { recursive: true, force: true });
+}
+
+async function muonSection(): Promise<readonly MuonRow[]> {
+  const model = MODELS[0];
+  if (!model) return [];
+  say(`Muon beside AdamW, ${model.name} ${model.shape}`);
+  const [steps, largeSteps] = values.quick ? [20, 2] : [120, 6];
+  const threads = Math.min(2, cpus().length);
+  return compareMuon({ model, threads, steps, largeSteps });
 }
 
 async function generationSection(): Promise<readonly GenerationRow[]> {
@@ -101,6 +112,7 @@ function markdown(report: {
   readonly date: string;
   readonly rows?: readonly Row[];
   readonly versions?: Readonly<Record<string, string>>;
+  readonly muon?: readonly MuonRow[];
   readonly generation?: readonly GenerationRow[];
 }): string {
   const versions = Object.entries(report.versions ?? {}).map(([name, is]) => `${name} ${is}`);
@@ -113,6 +125,12 @@ function markdown(report: {
     "Medians of turns in one go. PyTorch's row is the better of plain and fused attention.",
     "",
     engineTable(report.rows ?? []),
+    "",
+    "## Muon over AdamW",
+    "",
+    "small llama, 2 threads. Bound: (3.3 m + 1.7 m²/n) / T. The loss is the mean of the last tenth of the steps.",
+    "",
+    muonTable(report.muon ?? []),
     "",
     "## Generation",
     "",

@@ -108,15 +108,20 @@ export function initialWeights(config: ModelConfig): Float32Array {
   return flat;
 }
 
+/** The text of all batches, one byte a token. */
+export async function textTokens(): Promise<Int32Array> {
+  return Int32Array.from(await readFile("examples/shakespeare/input.txt"));
+}
+
 /** Writes the weights and the batches, bytes of a text in order. */
 export async function writeJob(model: BenchModel, threads: number, folder: string): Promise<Job> {
   const { name, shape, config, batch } = model;
   const weightsFile = join(folder, `${name}-${shape}.weights`);
   const tokensFile = join(folder, `${name}-${shape}.tokens`);
   await writeFile(weightsFile, initialWeights(config));
-  const text = await readFile("examples/shakespeare/input.txt");
+  const text = await textTokens();
   const count = BATCH_COUNT * batch.sequences * (batch.contextLength + 1);
-  await writeFile(tokensFile, Int32Array.from(text.subarray(0, count)));
+  await writeFile(tokensFile, text.subarray(0, count));
   const parameters = parameterSpecs(config);
   const files = { weightsFile, tokensFile };
   return { shape, config, ...batch, threads, optimizer: OPTIMIZER, parameters, ...files };

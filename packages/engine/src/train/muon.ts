@@ -30,6 +30,8 @@ export type MuonScales = {
   readonly gradientScale: number;
   readonly learningRateScale: number;
   readonly momentum: number;
+  /** How many steps' worth the matrices move: with 0 only the momentum does. */
+  readonly moves: number;
 };
 
 /** Directions "<shape>" [count, rows, columns] → their orthogonal factors "<shape> update". */
@@ -93,8 +95,9 @@ export class Muon {
    */
   async update(buffers: MuonBuffers, scales: MuonScales): Promise<void> {
     for (const group of this.#groups) this.#mixMomentum(group, buffers, scales);
+    if (scales.moves === 0) return;
     await this.#executable.run(this.#feeds, this.#into);
-    const rate = this.#options.learningRate * scales.learningRateScale;
+    const rate = this.#options.learningRate * scales.learningRateScale * scales.moves;
     const keep = 1 - rate * this.#options.weightDecay;
     for (const group of this.#groups) this.#apply(group, buffers.weights, { rate, keep });
   }

@@ -34,7 +34,8 @@ type AdamwPlace = ParameterPlace & { readonly momentOffset: number };
 export class Optimizer {
   readonly #options: OptimizerOptions;
   readonly #memory: FlatMemory;
-  readonly #muon: Muon | undefined;
+  /** One per step of a cycle: each moves its matrices in its turn. */
+  readonly #muons: readonly Muon[];
   readonly #adamwPlaces: readonly AdamwPlace[];
   readonly #moment1: Float32Array;
   readonly #moment2: Float32Array;
@@ -42,16 +43,16 @@ export class Optimizer {
 
   private constructor(
     options: OptimizerOptions,
-    muon: Muon | undefined,
+    muons: readonly Muon[],
     work: { readonly places: readonly ParameterPlace[]; readonly memory: FlatMemory },
   ) {
     const { places, memory } = work;
     this.#options = options;
     this.#memory = memory;
-    this.#muon = muon;
+    this.#muons = muons;
     let momentOffset = 0;
     this.#adamwPlaces = places.flatMap((place) => {
-      if (muon && isBlockMatrix(place)) return [];
+      if (options.muon && isBlockMatrix(place)) return [];
       const mine = { ...place, momentOffset };
       momentOffset += place.size;
       return [mine];
@@ -71,10 +72,13 @@ export class Optimizer {
   ): Promise<Optimizer> {
     const places = parameterPlaces(work.model);
     const matrices = places.filter(isBlockMatrix);
-    const muon = options.muon
-      ? await Muon.create(runtime, options.muon, { ...work, places: matrices })
-      : undefined;
-    return new Optimizer(options, muon, { places, memory: work.memory });
+    const { every = 1 } = options.muon ?? {};
+    const muons: Muon[] = [];
+    for (let phase = 0; options.muon && phase < every; phase++) {
+      const own = matrices.filter((_, index) => index % every === phase);
+      muons.push(await Muon.create(runtime, options.muon, { ...work, places: own }));
+    }
+    return new Optimizer(options, muons, { places, memory: work.memory });
   }
 
   /**
@@ -105,10 +109,12 @@ export class Optimizer {
       const scales = { step: this.#step, gradientScale, learningRateScale, decays };
       adamwUpdate(this.#memory, part, this.#options.adamw, scales);
     }
-    if (this.#muon && this.#options.muon) {
-      const momentum = options.muonMomentum ?? this.#options.muon.momentum;
-      const buffers = { weights, gradients, momentum: this.#moment1 };
-      await this.#muon.update(buffers, { gradientScale, learningRateScale, momentum });
+    const buffers = { weights, gradients, momentum: this.#moment1 };
+    for (const [phase, muon] of this.#muons.entries()) {
+      const momentum = options.muonMomentum ?? this.#options.muon?.momentum ?? 0;
+      const every = this.#muons.length;
+      const moves = this.#step % every === phase ? every : 0;
+      await muon.update(buffers, { gradientScale, learningRateScale, momentum, moves });
     }
     return norm;
   }
@@ -137,6 +143,6 @@ export class Optimizer {
   }
 
   async dispose(): Promise<void> {
-    await this.#muon?.dispose();
+    await Promise.all(this.#muons.map((muon) => muon.dispose()));
   }
 }

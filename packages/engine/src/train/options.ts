@@ -18,6 +18,11 @@ export type MuonOptions = {
   readonly orthogonalization: "quintic" | "polarExpress";
   /** Newton–Schulz iterations, 1 to 5. Default 5; 4 of polarExpress cost a quarter less. */
   readonly iterations?: number;
+  /**
+   * 2: each step moves every second matrix, at twice the rate, which halves the cost. Default 1.
+   * Momentum follows every step.
+   */
+  readonly every?: number;
 };
 
 export type OptimizerOptions = {

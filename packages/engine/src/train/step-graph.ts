@@ -1,6 +1,6 @@
 // A whole training step as one graph: loss, gradients, clipping and the optimiser, with weights and
 // moments as carried state. The same arithmetic as optimizer.ts, for devices whose memory is far.
-import { defined } from "@manyhands/base/assert";
+import { assert, defined } from "@manyhands/base/assert";
 import { gradients } from "../autodiff/gradients.ts";
 import * as ir from "../ir/ops.ts";
 import { type Graph, graphOf, type Tensor } from "../ir/tensor.ts";
@@ -61,6 +61,7 @@ export function stepGraph(
   batch: BatchShape,
   options: OptimizerOptions,
 ): StepGraph {
+  assert((options.muon?.every ?? 1) === 1, "on the device every step moves every matrix");
   const weights = weightTensors(model);
   const shape = [batch.sequences, batch.contextLength];
   const [ids, targets] = [ir.input("ids", shape, "i32"), ir.input("targets", shape, "i32")];

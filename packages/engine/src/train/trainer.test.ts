@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Random } from "@manyhands/base/random";
 import * as ir from "../ir/ops.ts";
 import { graphOf } from "../ir/tensor.ts";
-import type { LlamaConfig } from "../model/config.ts";
+import { isBlockMatrix, type LlamaConfig, parameterPlaces } from "../model/config.ts";
 import { initialWeights } from "../model/initial-weights.ts";
 import { ortNode } from "../runtime/ort-node.ts";
 import { integerPower } from "./adamw.ts";
@@ -72,6 +72,29 @@ for (const [name, optimizer] of Object.entries({ MUON_RECIPE, ADAMW_RECIPE })) {
     await Promise.all([one.dispose(), two.dispose()]);
   });
 }
+
+test("half of the matrices a step: each moves in its turn, and the text is still learned", async () => {
+  const muon = { ...MUON_RECIPE.muon!, every: 2 };
+  const trainer = await createTrainer({ ...common, optimizer: { ...MUON_RECIPE, muon } });
+  trainer.weights.set(initialWeights(model, 1));
+  const matrices = parameterPlaces(model).filter(isBlockMatrix);
+  // The first step moves no block, because the head of zeros lets no gradient through.
+  await trainer.step(tokensOf(0));
+  const moved = [1, 2].map(() => new Set<string>());
+  for (const turn of moved) {
+    const before = trainer.weights.slice();
+    await trainer.step(tokensOf(1));
+    for (const { name, offset, size } of matrices) {
+      const range = [offset, offset + size] as const;
+      const same = before.slice(...range).every((x, i) => x === trainer.weights[offset + i]);
+      if (!same) turn.add(name);
+    }
+  }
+  // Each matrix in one of the two turns, and every one of them.
+  const names = moved.flatMap((turn) => [...turn]);
+  assert.deepEqual(names.toSorted(), matrices.map(({ name }) => name).toSorted());
+  await trainer.dispose();
+});
 
 test("a state of another recipe is refused", async () => {
   const muon = await createTrainer({ ...common, optimizer: MUON_RECIPE });
