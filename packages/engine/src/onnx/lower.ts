@@ -1,5 +1,5 @@
 // Lowering: from an IR graph to the bytes of an ONNX model. It deliberately optimises nothing, but
-// for emitting equal nodes once, fused operators where they exist, and the sums that fusion.ts finds.
+// for emitting equal nodes once, fused operators where they exist, and what fusion.ts finds.
 import { assert, defined } from "@manyhands/base/assert";
 import {
   type Graph,
