@@ -59,7 +59,8 @@ export function llamaDecoder(config: LlamaConfig, options: LlamaOptions = {}): D
     feedForward: (weight, x) => {
       const normed = ir.rmsNormalize(x, weight("post_attention_layernorm.weight"), eps);
       const gate = silu(linear(normed, weight("mlp.gate_proj.weight")));
-      const hidden = ir.mul(gate, linear(normed, weight("mlp.up_proj.weight")));
+      // The gate second: a runtime that computes the newest first is then done with it before up.
+      const hidden = ir.mul(linear(normed, weight("mlp.up_proj.weight")), gate);
       return ir.add(x, linear(hidden, weight("mlp.down_proj.weight")));
     },
     head: (weight, x) => {

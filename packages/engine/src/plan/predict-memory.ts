@@ -41,6 +41,8 @@ export type MemoryParts = {
 const FLOAT_BYTES = 4;
 /** Node 24 with ONNX Runtime 1.30, its sessions and this package, measured with a tiny model. */
 const RUNTIME_BYTES = 145e6;
+/** What an arena touches beyond our model of it, at most so much on the runs that we measured. */
+const ARENA_FACTOR = 1.1;
 /** A worker thread of Node, with its own sessions. */
 const THREAD_BYTES = 40e6;
 
@@ -51,7 +53,7 @@ export function predictMemory(request: MemoryRequest): MemoryParts {
   // Threads share the sequences, each with gradients and copies of its own, if there are enough.
   const team = threads > 1 && microBatch >= threads ? threads : 1;
   const share = Math.ceil(microBatch / team);
-  const work = activations(request, share);
+  const work = workOf(request, share);
   const others = team - 1;
   return {
     weights: flat + (others > 0 ? flat : 0) + others * flat,
@@ -69,7 +71,7 @@ export function totalBytes(parts: MemoryParts): number {
 type Work = { readonly activations: number; readonly copies: number };
 
 /** What a share of the sequences needs, and what the runtime copies beside it. */
-function activations(request: MemoryRequest, sequences: number): Work {
+function workOf(request: MemoryRequest, sequences: number): Work {
   const { model, batch, recomputation } = request;
   const { contextLength } = batch;
   const micro = { model, sequences, contextLength, share: 1 };
@@ -78,27 +80,25 @@ function activations(request: MemoryRequest, sequences: number): Work {
   if (recomputation === "none") {
     const { arenaBytes, constantBytes } = graphMemory(gradientGraph(micro));
     // The binding copies every output; a second micro-batch has gradients of its own.
-    return { activations: arenaBytes, copies: flat + (repeats ? flat : 0) + 2 * constantBytes };
+    const activations = ARENA_FACTOR * arenaBytes;
+    return { activations, copies: flat + (repeats ? flat : 0) + 2 * constantBytes };
   }
-  const graphs = blockGraphs(micro);
-  const unblock = graphMemory(graphs.unblock);
-  const passing = Math.max(
-    graphMemory(graphs.block).arenaBytes,
-    graphMemory(graphs.head).arenaBytes,
-    graphMemory(graphs.unembed).arenaBytes,
-  );
+  const graphs = Object.values(blockGraphs(micro)).map(graphMemory);
+  // Each graph's session keeps its arena.
+  const arenas = graphs.reduce((sum, { arenaBytes }) => sum + arenaBytes, 0);
+  const constants = graphs.reduce((sum, { constantBytes }) => sum + constantBytes, 0);
   const states = keptStates(model) * sequences * contextLength * FLOAT_BYTES;
   const largest = largestPart(model) * FLOAT_BYTES;
   return {
-    activations: states + unblock.arenaBytes + passing,
-    copies: largest * (repeats ? 2 : 1) + 2 * unblock.constantBytes,
+    activations: states + ARENA_FACTOR * arenas,
+    copies: largest * (repeats ? 2 : 1) + 2 * constants,
   };
 }
 
-/** Numbers per token that are kept: each block's input and middle, the last output, two slopes. */
+/** Numbers per token that are kept: each block's input and middle, the last output, a slope. */
 function keptStates(model: ModelConfig): number {
   const { layerCount, hiddenSize } = decoderOf(model);
-  return (2 * layerCount + 3) * hiddenSize;
+  return (2 * layerCount + 2) * hiddenSize;
 }
 
 /** The weights of a block, or of embedding, last norm and head. */
@@ -124,5 +124,5 @@ function optimizerBytes({ model, optimizer }: MemoryRequest): number {
   const outputs = [...graph.outputs.values()].reduce((sum, y) => sum + sizeOf(y.shape), 0);
   // Momentum; a second moment of the rest; directions, updates, and the binding's copy of those.
   const buffers = all + (all - size(matrices)) + 3 * outputs * FLOAT_BYTES;
-  return buffers + graphMemory(graph).arenaBytes;
+  return buffers + ARENA_FACTOR * graphMemory(graph).arenaBytes;
 }

@@ -25,8 +25,7 @@ export const ortNode: Runtime = {
 
   /** @throws RuntimeError if ONNX Runtime rejects the graph */
   async compile(graph: Graph, options: CompileOptions = {}): Promise<Executable> {
-    const { threads = 1, keepsMemory = true } = options;
-    const own = { intraOpNumThreads: threads, enableCpuMemArena: keepsMemory };
+    const own = { intraOpNumThreads: options.threads ?? 1 };
     return new OrtExecutable(BACKEND, await createSession(BACKEND, graph, own), graph);
   },
 };

@@ -4,11 +4,6 @@ import type { Graph, TensorData } from "../ir/tensor.ts";
 export type CompileOptions = {
   /** Threads inside one operation. Default 1. */
   readonly threads?: number;
-  /**
-   * Whether the runtime keeps the memory of a run for the next one: faster, but nothing else can
-   * use it meanwhile. Default true. Runtimes that always keep it ignore this.
-   */
-  readonly keepsMemory?: boolean;
 };
 
 export type Feeds = Readonly<Record<string, TensorData>>;

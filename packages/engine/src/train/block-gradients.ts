@@ -178,8 +178,8 @@ export class BlockGradients implements GradientSource {
   readonly #states: readonly Float32Array[];
   /** The middle of each block. */
   readonly #middles: readonly Float32Array[];
-  /** Gradients of the states, in turn. */
-  readonly #slopes: readonly [Float32Array, Float32Array];
+  /** A gradient of a state. The other, in turn, takes the place of the last state. */
+  readonly #slope: Float32Array;
   readonly #loss = new Float32Array(1);
 
   private constructor(
@@ -212,7 +212,7 @@ export class BlockGradients implements GradientSource {
     const state = (): Float32Array => new Float32Array(rows * decoder.hiddenSize);
     this.#states = [...layers, layers.length].map(state);
     this.#middles = layers.map(state);
-    this.#slopes = [state(), state()];
+    this.#slope = state();
   }
 
   static async create(
@@ -222,14 +222,12 @@ export class BlockGradients implements GradientSource {
   ): Promise<BlockGradients> {
     const { runtime, threads } = work;
     const graphs = blockGraphs(micro);
-    // Only the largest keeps its memory: kept by all, their peaks would add up.
-    const compile = (graph: Graph, keepsMemory = false): Promise<Executable> =>
-      runtime.compile(graph, { threads, keepsMemory });
+    const compile = (graph: Graph): Promise<Executable> => runtime.compile(graph, { threads });
     const sessions = {
       embed: await compile(graphs.embed),
       block: await compile(graphs.block),
       head: await compile(graphs.head),
-      unblock: await compile(graphs.unblock, true),
+      unblock: await compile(graphs.unblock),
       unembed: await compile(graphs.unembed),
     };
     return new BlockGradients(micro, arrays, { graphs, sessions });
@@ -237,7 +235,7 @@ export class BlockGradients implements GradientSource {
 
   async run({ ids, targets }: MicroTokens, mode: Mode): Promise<number> {
     await this.#forward(ids);
-    let [dy, dx] = this.#slopes;
+    let [dy, dx] = [this.#slope, this.#state(this.#blocks.length)];
     await this.#unhead(targets, dy, mode);
     for (let layer = this.#blocks.length - 1; layer >= 0; layer--) {
       await this.#unblock(layer, { dy, dx }, mode);
