@@ -1,5 +1,5 @@
-// The judge: reads every row of the log as it becomes durable, computes the run again by itself, and
-// hears what everybody is told. What must never happen is a failure of the simulation.
+// The judge: reads every row of the log as it becomes durable, computes the run again by itself,
+// hears what everybody is told. What must never happen is a failure. Not a part of the system.
 import {
   closeRound,
   initialState as initialWeightsState,
@@ -280,8 +280,8 @@ export class Auditor {
   }
 
   /**
-   * An honest worker has kept a new update. Its residual must go on from the one before, if that one
-   * counts; if it does not count, all of it must be in the residual again.
+   * An honest worker has kept a new update. Its residual must go on from the one before, if that
+   * one counts; if it does not count, all of it must be in the residual again.
    */
   built(workerId: WorkerId, update: Update): void {
     const { world } = this.#options;

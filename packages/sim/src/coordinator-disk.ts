@@ -17,6 +17,12 @@ export class ProcessDied extends ManyhandsError {
   override readonly name = "ProcessDied";
 }
 
+/** As the operating system says it. */
+class NoSpace extends ManyhandsError {
+  override readonly name = "NoSpace";
+  readonly code = "ENOSPC";
+}
+
 export type OnRows = (rows: readonly LogRow[]) => void;
 
 /** What outlives processes. */
@@ -88,7 +94,7 @@ export class MountedDisk {
     if (!life.alive) throw new ProcessDied(`a dead process cannot ${doing}`);
     if (world.time.now() < disk.fullUntil) {
       world.count("writes refused by a full disk");
-      throw new DiskError(doing, Object.assign(new Error("no space"), { code: "ENOSPC" }));
+      throw new DiskError(doing, new NoSpace("no space left"));
     }
     if (disk.crashIn === null) return write();
     disk.crashIn -= 1;

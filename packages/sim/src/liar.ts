@@ -1,4 +1,4 @@
-// A hostile peer with a valid join URL: joins, takes assignments, and lies, replays, floods, listens.
+// A hostile peer with a valid join URL: joins, takes assignments, lies, replays, sleeps, listens.
 // It never poisons within the bounds: against that there are audits, not refusals.
 
 import type { TextSocket } from "@manyhands/net/text-socket";

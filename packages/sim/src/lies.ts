@@ -1,5 +1,5 @@
-// What a hostile worker can claim: each lie is an honest-looking update with one thing wrong, and the
-// code with which it has to be refused.
+// What a hostile worker can claim: each lie is an honest-looking update with one thing wrong.
+// Not when it is told: liar.ts.
 
 import { readLayout, scaleOffset, viewOf } from "@manyhands/aggregation/codec/layout";
 import { encodeUpdate } from "@manyhands/aggregation/codec/update";

@@ -1,5 +1,5 @@
-// npm run sim -- [--seed N] [--seeds M] [--trace]: runs seeds one after the other, prints what failed
-// and how to see it again.
+// npm run sim -- [--seed N] [--seeds M] [--trace]: runs seeds one after the other, prints what
+// failed and how to see it again. Not a test: sim.test.ts.
 import { parseArgs } from "node:util";
 import { type SimReport, simulate } from "./simulate.ts";
 
@@ -42,8 +42,8 @@ function summary(report: SimReport): string {
   const { seed, failure, rounds, virtualMs, lossBefore, lossAfter, logHead } = report;
   const verdict = failure === null ? "ok" : "FAILED";
   const loss = `loss ${lossBefore.toFixed(3)} → ${lossAfter.toFixed(3)}`;
-  const seconds = (virtualMs / 1_000).toFixed(0);
-  return `seed ${seed}: ${verdict}, ${rounds} rounds in ${seconds} s, ${loss}, ${logHead.slice(0, 12)}`;
+  const time = `${rounds} rounds in ${(virtualMs / 1_000).toFixed(0)} s`;
+  return `seed ${seed}: ${verdict}, ${time}, ${loss}, ${logHead.slice(0, 12)}`;
 }
 
 function print(line: string): void {

@@ -4,7 +4,7 @@
 import { weightsRoot } from "@manyhands/aggregation/roots";
 import { toHex, utf8 } from "@manyhands/base/bytes";
 import { rootOfBytes } from "@manyhands/coordinator/blobs/blob-hasher";
-import { type FrozenRun, freezeRun } from "@manyhands/protocol/run-config";
+import { type FrozenRun, freezeRun, type RoundPolicy } from "@manyhands/protocol/run-config";
 import { ELEMENTS, FRAGMENTS, hash } from "./task.ts";
 import { Chance } from "./world.ts";
 
@@ -132,17 +132,7 @@ function runOf({ chance, seed, text, weights, workers }: RunParts): FrozenRun {
       codec: chance.pick(["q8", "ternary", "sign"] as const),
       outer: { learningRate: 1, momentum: 0 },
     },
-    rounds: {
-      workersMin: chance.between(1, workers),
-      waitMs: chance.between(0, 5_000),
-      quorumBps: chance.between(2_000, 10_000),
-      graceBps: chance.between(0, 10_000),
-      roundMsMax: chance.between(2_000, 15_000),
-      leaseMs: chance.between(2_000, 10_000),
-      stalenessMax: chance.between(0, 4),
-      evaluateEvery: chance.between(1, 5),
-      evaluateWindows: chance.between(0, 12),
-    },
+    rounds: policyOf(chance, workers),
     budget: {
       tokens: byMinutes ? null : tokensPerRound * chance.between(15, 35),
       minutes: byMinutes ? chance.between(20, 60) / 60 : null,
@@ -151,4 +141,18 @@ function runOf({ chance, seed, text, weights, workers }: RunParts): FrozenRun {
     fragments: FRAGMENTS,
     initialWeightsRoot: toHex(weightsRoot(FRAGMENTS, weights, hash)),
   });
+}
+
+function policyOf(chance: Chance, workers: number): RoundPolicy {
+  return {
+    workersMin: chance.between(1, workers),
+    waitMs: chance.between(0, 5_000),
+    quorumBps: chance.between(2_000, 10_000),
+    graceBps: chance.between(0, 10_000),
+    roundMsMax: chance.between(2_000, 15_000),
+    leaseMs: chance.between(2_000, 10_000),
+    stalenessMax: chance.between(0, 4),
+    evaluateEvery: chance.between(1, 5),
+    evaluateWindows: chance.between(0, 12),
+  };
 }

@@ -81,18 +81,8 @@ function build(world: World, scenario: Scenario): Stage {
   const disk = new CoordinatorDisk(new MemoryLog({ runId, sign: keys.sign }));
   disk.blobs.write(scenario.text);
   const honest = new Set(scenario.devices.map(({ name }) => name));
-  const liars = scenario.liars.map(
-    (name) =>
-      new Liar({
-        world,
-        network,
-        chance: world.chance("liars"),
-        name,
-        keys: ring.create(name),
-        run,
-        runId,
-      }),
-  );
+  const common = { world, network, ring, runId };
+  const liars = liarsOf(scenario, common);
   const auditor = new Auditor({
     world,
     ring,
@@ -118,23 +108,35 @@ function build(world: World, scenario: Scenario): Stage {
     checkpointEvery: scenario.checkpointEvery,
     restartMs: () => restarts.between(50, 6_000),
   });
-  const devices = world.chance("devices");
-  const workers = scenario.devices.map(
-    ({ name, stepMs }) =>
-      new WorkerProcess({
-        world,
-        network,
-        auditor,
-        chance: devices,
-        name,
-        keys: ring.create(name),
-        runId,
-        stepMs,
-      }),
-  );
+  const workers = workersOf(scenario, { ...common, auditor });
   const stage = { world, network, disk, coordinator, workers, scenario, auditor };
   begin(stage, liars);
   return stage;
+}
+
+type Common = {
+  readonly world: World;
+  readonly network: Network;
+  readonly ring: KeyRing;
+  readonly runId: string;
+};
+
+function liarsOf({ liars, run }: Scenario, { world, network, ring, runId }: Common): Liar[] {
+  return liars.map((name) => {
+    const chance = world.chance("liars");
+    return new Liar({ world, network, chance, name, keys: ring.create(name), run, runId });
+  });
+}
+
+function workersOf(
+  { devices }: Scenario,
+  { world, network, ring, runId, auditor }: Common & { readonly auditor: Auditor },
+): WorkerProcess[] {
+  const chance = world.chance("devices");
+  return devices.map(({ name, stepMs }) => {
+    const keys = ring.create(name);
+    return new WorkerProcess({ world, network, auditor, chance, name, keys, runId, stepMs });
+  });
 }
 
 function begin(stage: Stage, liars: readonly Liar[]): void {

@@ -1,5 +1,5 @@
-// What the swarm learns: the lowest point of a quadratic bowl, from noisy slopes. Small enough that a
-// round costs microseconds, real enough that the loss falls. Not a language model.
+// What the swarm learns: the lowest point of a quadratic bowl, from noisy slopes. A round costs
+// microseconds, and the loss really falls. Not a language model.
 import type { Sha256 } from "@manyhands/base/hash";
 import { Random } from "@manyhands/base/random";
 import { platformSha256 } from "@manyhands/coordinator/blobs/blob-hasher";

@@ -1,5 +1,5 @@
-// A worker as a process: the real host and core, on a device that can crash, lose its network, be slow
-// or be told to leave. Its disk survives; what was being written when it died may or may not be there.
+// A worker as a process: the real host and core, on a device that crashes, loses its network, is
+// slow or told to leave. Its disk survives, but perhaps not what was being written at the time.
 
 import { assert, defined } from "@manyhands/base/assert";
 import { concatBytes } from "@manyhands/base/bytes";
