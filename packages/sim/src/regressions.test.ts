@@ -7,6 +7,10 @@ const FOUND: readonly (readonly [number, string])[] = [
   [17, "an accepted update whose receipt was lost was given up as late, and counted twice"],
   [19, "an aggregate stored just before a crash was removed as a stale upload"],
   [61, "a checkpoint that came in after a new welcome was taken for a divergence"],
+  [
+    280,
+    "a worker's own join, late on a connection that it had left, was taken for another process",
+  ],
 ];
 
 for (const [seed, fault] of FOUND) {
