@@ -2,8 +2,7 @@
 // It deliberately knows no engine: engines.ts says how each is started.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
-import type { GenerationJob } from "./generation.ts";
-import type { Job } from "./models.ts";
+import type { GenerationJob, Job } from "./models.ts";
 
 export type Command = {
   readonly file: string;

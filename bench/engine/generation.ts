@@ -7,15 +7,8 @@ import { isGpt2 } from "@manyhands/engine/model/config";
 import { EngineProcess, type Turn } from "./child.ts";
 import { median } from "./compare.ts";
 import { GENERATORS } from "./engines.ts";
-import { type BenchModel, initialWeights } from "./models.ts";
+import { type BenchModel, type GenerationJob, initialWeights } from "./models.ts";
 import { markdownTable } from "./report.ts";
-
-export type GenerationJob = {
-  readonly folder: string;
-  readonly threads: number;
-  readonly prompt: readonly number[];
-  readonly count: number;
-};
 
 export type GenerationRow = {
   readonly engine: string;

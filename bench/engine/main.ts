@@ -30,13 +30,14 @@ const { values } = parseArgs({
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const folder = await mkdtemp(join(tmpdir(), "manyhands-bench-engine-"));
 const turns = Number(values.turns ?? (values.quick ? 3 : 5));
+const gibibytes = Math.round(totalmem() / 2 ** 30);
 const sections = new Set(values.sections.split(","));
 
 try {
   install(say);
   const report = {
     command: `npm run bench:engine -- ${process.argv.slice(2).join(" ")}`.trim(),
-    machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
+    machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${gibibytes} GiB`,
     date: new Date().toISOString().slice(0, 10),
     ...(sections.has("train") && (await trainSection())),
     ...(sections.has("muon") && { muon: await muonSection() }),
@@ -121,20 +122,21 @@ function markdown(report: {
     "",
     `\`${report.command}\` on ${report.machine}, ${report.date}. ${versions.join(", ")}.`,
     "",
-    "A full step each: forward, backward, clipping at norm 1, AdamW; same weights, batches and losses.",
+    "A full step each: forward, backward, clipping at norm 1, AdamW; same weights and batches.",
     "Medians of turns in one go. PyTorch's row is the better of plain and fused attention.",
     "",
     engineTable(report.rows ?? []),
     "",
     "## Muon over AdamW",
     "",
-    "small llama, 2 threads. Bound: (3.3 m + 1.7 m²/n) / T. The loss is the mean of the last tenth of the steps.",
+    "small llama, 2 threads. Bound: (3.3 m + 1.7 m²/n) / T for T tokens a step.",
+    "The loss is the mean of the last tenth of the steps.",
     "",
     muonTable(report.muon ?? []),
     "",
     "## Generation",
     "",
-    "Greedy, with cached keys and values, from one exported folder; prompt and reading it included.",
+    "Greedy, with cached keys and values, from one exported folder; the prompt is included.",
     "",
     generationTable(report.generation ?? []),
   ].join("\n");

@@ -1,5 +1,5 @@
-// The models, batches and optimiser that every engine of the benchmark trains, and the files that all
-// engines read. Nothing here runs a model.
+// The models, batches and optimiser that every engine of the benchmark trains, and the files that
+// all engines read. Nothing here runs a model.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Random } from "@manyhands/base/random";
@@ -35,6 +35,14 @@ export type Job = {
   readonly weightsFile: string;
   /** Little-endian i32: batches of B × (T + 1) ids, which take turns. */
   readonly tokensFile: string;
+};
+
+/** What a generator is told before its first text. */
+export type GenerationJob = {
+  readonly folder: string;
+  readonly threads: number;
+  readonly prompt: readonly number[];
+  readonly count: number;
 };
 
 type Size = { readonly width: number; readonly layers: number; readonly heads: number };

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { readExportFolder } from "@manyhands/engine/checkpoint/node-folder";
 import { createGenerator } from "@manyhands/engine/generate/generator";
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
-import type { GenerationJob } from "../generation.ts";
+import type { GenerationJob } from "../models.ts";
 
 type Model = {
   readonly job: GenerationJob;

@@ -1,5 +1,5 @@
-// Our engine, as an engine of the benchmark. Usage: ours.ts team|session
-// team: a session per thread, each with its share of the batch; session: one, threads in operations.
+// Our engine, as an engine of the benchmark. Usage: ours.ts team|session. A team is a session per
+// thread, each with its share of the batch; one session has its threads within operations.
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
 import { createTrainer, type Trainer } from "@manyhands/engine/train/trainer";
 import type { Job } from "../models.ts";

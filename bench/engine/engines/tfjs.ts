@@ -1,5 +1,5 @@
-// TensorFlow.js with its WASM backend, as an engine of the benchmark: a Llama by its own operations,
-// gradients by its own autodiff. Installed by engines.ts; in Node it has one thread.
+// TensorFlow.js with its WASM backend, as an engine of the benchmark: a Llama by its operations,
+// gradients by its autodiff. Installed by engines.ts; in Node it has one thread.
 import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import type { LlamaConfig } from "@manyhands/engine/model/config";

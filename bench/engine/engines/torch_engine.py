@@ -1,7 +1,7 @@
-"""PyTorch as an engine of the benchmark: the same weights, batches and optimiser, one JSON line per command.
+"""PyTorch as an engine of the benchmark: the same weights, batches and optimiser as all others.
 
-Usage: torch_engine.py plain|sdpa|compile. It deliberately uses PyTorch's fast paths: one matrix for q, k
-and v, one for gate and up, fused AdamW, in-place gradient clipping.
+Usage: torch_engine.py plain|sdpa|compile. It deliberately uses PyTorch's fast paths: one matrix for
+q, k and v, one for gate and up, fused AdamW, in-place gradient clipping.
 """
 
 import json
@@ -55,7 +55,8 @@ class Llama(torch.nn.Module):
     def __init__(self, config, parameters, time_steps, fused):
         super().__init__()
         self.config = config
-        self.weights = torch.nn.ParameterDict({key(n): torch.nn.Parameter(w) for n, w in parameters.items()})
+        named = {key(name): torch.nn.Parameter(w) for name, w in parameters.items()}
+        self.weights = torch.nn.ParameterDict(named)
         self.attention = Attention(config["numAttentionHeads"], time_steps, fused)
         width = config["hiddenSize"] // config["numAttentionHeads"]
         cos, sin = rope_tables(time_steps, width, config["ropeTheta"])
@@ -86,7 +87,8 @@ class Gpt2(torch.nn.Module):
     def __init__(self, config, parameters, time_steps, fused):
         super().__init__()
         self.config = config
-        self.weights = torch.nn.ParameterDict({key(n): torch.nn.Parameter(w) for n, w in parameters.items()})
+        named = {key(name): torch.nn.Parameter(w) for name, w in parameters.items()}
+        self.weights = torch.nn.ParameterDict(named)
         self.attention = Attention(config["nHead"], time_steps, fused)
 
     def norm(self, x, name):
@@ -95,7 +97,8 @@ class Gpt2(torch.nn.Module):
 
     def affine(self, x, name):
         flat = x.reshape(-1, x.shape[-1])
-        y = torch.addmm(self.weights[key(name + ".bias")], flat, self.weights[key(name + ".weight")])
+        bias, weight = self.weights[key(name + ".bias")], self.weights[key(name + ".weight")]
+        y = torch.addmm(bias, flat, weight)
         return y.view(*x.shape[:-1], -1)
 
     def forward(self, ids):
@@ -106,7 +109,8 @@ class Gpt2(torch.nn.Module):
             at = f"transformer.h.{layer}."
             qkv = self.affine(self.norm(x, at + "ln_1"), at + "attn.c_attn")
             x = x + self.affine(self.attention(qkv), at + "attn.c_proj")
-            hidden = F.gelu(self.affine(self.norm(x, at + "ln_2"), at + "mlp.c_fc"), approximate="tanh")
+            inner = self.affine(self.norm(x, at + "ln_2"), at + "mlp.c_fc")
+            hidden = F.gelu(inner, approximate="tanh")
             x = x + self.affine(hidden, at + "mlp.c_proj")
         head = table if self.config["tieWordEmbeddings"] else w("lm_head.weight")
         return F.linear(self.norm(x, "transformer.ln_f"), head)
@@ -150,12 +154,14 @@ class Engine:
         self.count = 0
 
     def make_optimizer(self, options):
+        decay = options["weightDecay"]
         groups = [
-            {"params": [p for p in self.parameters if p.dim() > 1], "weight_decay": options["weightDecay"]},
+            {"params": [p for p in self.parameters if p.dim() > 1], "weight_decay": decay},
             {"params": [p for p in self.parameters if p.dim() == 1], "weight_decay": 0.0},
         ]
         betas = (options["beta1"], options["beta2"])
-        return torch.optim.AdamW(groups, lr=options["learningRate"], betas=betas, eps=options["eps"], fused=True)
+        rate, eps = options["learningRate"], options["eps"]
+        return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=eps, fused=True)
 
     def step(self):
         size = self.sequences * (self.steps + 1)
