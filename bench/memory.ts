@@ -103,7 +103,8 @@ function tableOf(rows: readonly Row[]): string {
     const mb = (bytes: number): string => (bytes / 1e6).toFixed(0);
     const error = `${row.error > 0 ? "+" : ""}${(100 * row.error).toFixed(0)} %`;
     const times = `${row.cpuMs.toFixed(0)} | ${row.wallMs.toFixed(0)}`;
-    return `| ${row.name} | ${mb(row.predictedBytes)} | ${mb(row.peakBytes)} | ${error} | ${times} |`;
+    const bytes = `${mb(row.predictedBytes)} | ${mb(row.peakBytes)}`;
+    return `| ${row.name} | ${bytes} | ${error} | ${times} |`;
   });
   return [
     "| run | predicted MB | measured MB | error | CPU ms per step | ms per step |",

@@ -99,6 +99,11 @@ export const roundPolicyDecoder = object({
   stalenessMax: fallback(integer(0, STALENESS_MAX), 2),
   /** Every so many rounds the workers share one evaluation of the round's base. */
   evaluateEvery: fallback(integer(1, 1_000_000), 10),
+  /**
+   * What happens between the close of commitments and the aggregate: `plain` decodes every update
+   * in the open. Masked sums will be another word here, with messages of their own (spec §3.4).
+   */
+  exchange: fallback(oneOf("plain"), "plain"),
   /** Windows of the validation split in that evaluation, spread evenly over it. */
   evaluateWindows: fallback(integer(0, EVALUATE_WINDOWS_MAX), 64),
 });

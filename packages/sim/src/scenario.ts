@@ -154,5 +154,6 @@ function policyOf(chance: Chance, workers: number): RoundPolicy {
     stalenessMax: chance.between(0, 4),
     evaluateEvery: chance.between(1, 5),
     evaluateWindows: chance.between(0, 12),
+    exchange: "plain",
   };
 }

@@ -22,6 +22,7 @@ const ROUNDS: RoundPolicy = {
   stalenessMax: 2,
   evaluateEvery: 2,
   evaluateWindows: 2,
+  exchange: "plain",
 };
 
 export type TinyRun = {

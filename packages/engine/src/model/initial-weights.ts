@@ -19,8 +19,9 @@ const UNIFORM_STEPS = 65536;
 
 /**
  * The flat initial weights, in the order of parameterSpecs. Norm gains are 1; biases, o_proj,
- * down_proj, c_proj and lm_head are 0; the embedding is approximately N(0, 0.3²), or N(0, 0.02²) if it is the head too;
- * everything else is N(0, 0.02²). Parameter number p draws from stream p of the seed.
+ * down_proj, c_proj and lm_head are 0; the embedding is approximately N(0, 0.3²), or N(0, 0.02²) if
+ * it is the head too; everything else is N(0, 0.02²). Parameter number p draws from stream p of the
+ * seed.
  *
  * @param seed a safe integer ≥ 0
  */

@@ -2,7 +2,19 @@
 // share the work share memory.
 import { existsSync } from "node:fs";
 import { Worker } from "node:worker_threads";
+import { ManyhandsError } from "@manyhands/base/errors";
 import type { StartThread, Thread } from "./runtime.ts";
+
+/** A thread stopped although work may wait for it: out of memory, or ended from outside. */
+class ThreadEndedError extends ManyhandsError {
+  override readonly name = "ThreadEndedError";
+}
+
+function threadEnded(): ThreadEndedError {
+  return new ThreadEndedError("a thread of the engine has ended", {
+    hint: "It may have run out of memory: use fewer threads or a smaller batch.",
+  });
+}
 
 class NodeThread implements Thread {
   readonly #worker: Worker;
@@ -13,7 +25,7 @@ class NodeThread implements Thread {
     this.#worker = worker;
     this.#exit = new Promise((resolve) => worker.once("exit", () => resolve()));
     worker.once("error", onFailure);
-    worker.once("exit", () => onFailure(new Error("a thread of the engine has ended")));
+    worker.once("exit", () => onFailure(threadEnded()));
     worker.unref();
   }
 

@@ -1,14 +1,7 @@
 // AdamW over a part of the flat weights: its numbers of one step; the loop is in flat-kernels.ts.
 // It deliberately allocates nothing.
-import type { FlatMemory } from "./flat-memory.ts";
+import type { AdamwPart, FlatMemory } from "./flat-memory.ts";
 import type { AdamwOptions } from "./options.ts";
-
-export type AdamwPart = {
-  readonly weights: Float32Array;
-  readonly gradients: Float32Array;
-  readonly moment1: Float32Array;
-  readonly moment2: Float32Array;
-};
 
 export type AdamwScales = {
   /** 1-based. */
@@ -21,8 +14,8 @@ export type AdamwScales = {
 
 /**
  * m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; θ ← θ (1 − lr·wd) − lr · m̂ / (√v̂ + ε), in place,
- * with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). In single precision; the loop multiplies √v̂ + ε and
- * the rate by √(1 − β₂ᵗ), which leaves one division per weight.
+ * with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). In single precision; the loop multiplies √v̂ + ε
+ * and the rate by √(1 − β₂ᵗ), which leaves one division per weight.
  *
  * @source Loshchilov and Hutter 2019, "Decoupled weight decay regularization"; as torch.optim.AdamW
  */

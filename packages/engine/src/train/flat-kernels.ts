@@ -1,5 +1,5 @@
 // The loops over flat arrays as a WebAssembly module, written byte by byte: four numbers at a time,
-// and the same bits everywhere. It deliberately holds loops only: flat-memory.ts gives them meaning.
+// and the same bits everywhere. It deliberately holds loops: flat-memory.ts gives them meaning.
 
 /** Instructions: https://webassembly.github.io/spec/core/binary/instructions.html */
 const END = 0x0b;

@@ -1,7 +1,6 @@
 // Flat arrays in one WebAssembly memory, and the loops over them, four numbers at a time.
 // It deliberately knows no model: whoever has flat arrays may keep them here.
 import { assert } from "@manyhands/base/assert";
-import type { AdamwPart } from "./adamw.ts";
 import { flatKernels } from "./flat-kernels.ts";
 
 type Memory = { readonly buffer: ArrayBuffer };
@@ -37,6 +36,14 @@ export type AdamwFactors = {
   readonly keep: number;
   readonly stepSize: number;
   readonly eps: number;
+};
+
+/** The arrays that one AdamW update reads and writes: equally long parts of the flat state. */
+export type AdamwPart = {
+  readonly weights: Float32Array;
+  readonly gradients: Float32Array;
+  readonly moment1: Float32Array;
+  readonly moment2: Float32Array;
 };
 
 export class FlatMemory {

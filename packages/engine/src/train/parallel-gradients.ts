@@ -1,4 +1,4 @@
-// Loss and gradients of one micro-batch by several threads: each has one single-threaded session and
+// Loss and gradients of one micro-batch by several threads: each has a single-threaded session and
 // its share of the sequences, and the shares' gradients are added in a fixed order.
 // It deliberately knows no thread library: the runtime starts the threads.
 import { assert } from "@manyhands/base/assert";

@@ -30,7 +30,7 @@ const tokens = Int32Array.from({ length: 2 * 17 }, (_, i) => (i * 7) % 64);
 
 const WARM_UP_STEPS = 200;
 const STEPS = 1_000;
-/** A step's gradients alone are 0.1 MB: a thousand of them would be 100 MB. V8 grows its own heap. */
+/** A step's gradients alone are 0.1 MB: a thousand would be 100 MB. V8 grows its own heap. */
 const RESIDENT_GROWTH_MAX = 32e6;
 const ARRAYS_GROWTH_MAX = 1e5;
 const OBJECTS_GROWTH_MAX = 2e6;

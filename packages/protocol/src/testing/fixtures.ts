@@ -29,6 +29,7 @@ const POLICY: RoundPolicy = {
   stalenessMax: 2,
   evaluateEvery: 1_000,
   evaluateWindows: 0,
+  exchange: "plain",
 };
 
 /** Ten inner steps of 2 sequences of 8 tokens: a whole assignment is 160 tokens. */
