@@ -93,6 +93,10 @@ export class CoordinatorCore {
     return this.#driver.ledger.history;
   }
 
+  get closedRows(): readonly number[] {
+    return this.#driver.ledger.closedRows;
+  }
+
   /** The shared weights after the rounds closed so far; not to be written to. */
   get weights(): Float32Array {
     return this.#driver.weights;

@@ -26,8 +26,8 @@ import { Receipts, receiptOf } from "./receipts.ts";
 import { SharedWeights } from "./shared-weights.ts";
 import { Uploads } from "./uploads.ts";
 
-/** Points of the curves that a live coordinator keeps; reports read the log. */
-const POINTS_KEPT = 1_024;
+/** Points of the curves that a live coordinator keeps and tells; beyond, there is the log. */
+const POINTS_KEPT = 16_384;
 
 const ROWS_PER_READ = 512;
 
@@ -36,6 +36,7 @@ export class Ledger {
   #head: LogHead;
   #history: History = EMPTY_HISTORY;
   readonly #closed: ClosedRound[] = [];
+  readonly #closedRows: number[] = [];
   readonly receipts = new Receipts();
   readonly uploads: Uploads;
 
@@ -66,6 +67,11 @@ export class Ledger {
     return this.#closed;
   }
 
+  /** The rows of the log that closed the rounds, by their number. */
+  get closedRows(): readonly number[] {
+    return this.#closedRows;
+  }
+
   /** Takes in an event that is in the log and that `step` has accepted. */
   absorb(event: RunEvent, row: LogRow, transition: Transition): void {
     const before = this.#state;
@@ -84,6 +90,7 @@ export class Ledger {
       this.uploads.reveal(before.pending.map(({ update }) => update.updateRoot));
     } else if (event.type === "RoundClosed") {
       this.#closed.push(closedRoundOf(event));
+      this.#closedRows.push(row.sequence);
       if (event.aggregate) this.uploads.publish(event.aggregate.root);
     }
   }

@@ -8,7 +8,7 @@ import type { RunTraffic } from "./traffic.ts";
 
 export type HostedRun = {
   readonly core: CoordinatorCore;
-  readonly log: Pick<Log, "rows">;
+  readonly log: Pick<Log, "rows" | "head" | "sideValue">;
   readonly blobs: BlobStore;
   readonly admissionToken: string;
   readonly ownerToken: string;

@@ -34,6 +34,8 @@ export const FRAME_BYTES_MAX = 2 * MESSAGE_BYTES_MAX;
 /** Rounds and rows of one answer. */
 export const ROUNDS_PER_ANSWER = 1_024;
 export const ROWS_PER_ANSWER = 1_024;
+/** Closed rounds of one answer in columns. */
+export const COLUMNS_PER_ANSWER = 4_096;
 
 /** Rate limit: tokens flow in with time, each message takes one. */
 export class TokenBucket {

@@ -1,16 +1,13 @@
 // Runs over HTTP: the list, the status, the log, the closed rounds, and the owner's three wishes.
 // docs/spec/05-http.md §5.2.
-
-import { reject } from "@manyhands/protocol/rejects";
-import type { FastifyInstance, FastifyReply } from "fastify";
-import { refuseWith } from "./answers.ts";
+import type { FastifyInstance } from "fastify";
 import type { HostedRun } from "./hosted-run.ts";
 import { ROUNDS_PER_ANSWER, ROWS_PER_ANSWER } from "./limits.ts";
+import { type PageQuery, pageOf, refusePage } from "./paging.ts";
 import type { RunGate } from "./run-gate.ts";
 import type { TrafficMeter } from "./traffic.ts";
 
 type RunParams = { readonly id: string };
-type PageQuery = { readonly from?: string; readonly limit?: string };
 
 export type RunRoutesParts = {
   readonly runs: ReadonlyMap<string, HostedRun>;
@@ -66,19 +63,4 @@ function summaryOf(status: ReturnType<HostedRun["core"]["status"]>): {
 } {
   const { runId, name, phase, round, position, wish } = status;
   return { runId, name, phase, round, position, wish };
-}
-
-const WHOLE_NUMBER = /^\d{1,15}$/;
-
-function pageOf(
-  query: PageQuery,
-  limitMax: number,
-): { readonly from: number; readonly limit: number } | null {
-  const { from = "0", limit = String(limitMax) } = query;
-  if (!WHOLE_NUMBER.test(from) || !WHOLE_NUMBER.test(limit)) return null;
-  return { from: Number(from), limit: Math.min(Number(limit), limitMax) };
-}
-
-function refusePage(reply: FastifyReply): FastifyReply {
-  return refuseWith(reply, reject("message/malformed", "from and limit are whole numbers"));
 }

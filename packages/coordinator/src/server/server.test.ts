@@ -274,6 +274,27 @@ test("status, log, rounds, the page and the package", async (t) => {
     rounds.map(({ round }) => round),
     [0],
   );
+  const history = (await (await fetch(`${coordinator.runUrl}/history?from=0`)).json()) as {
+    rows: number;
+    columns: { round: number[]; closedRow: number[]; tokens: number[] };
+  };
+  assert.deepEqual(history.columns.round, [0]);
+  assert.equal(history.columns.tokens[0], coordinator.state().tokensCommitted);
+  const closedRow = history.columns.closedRow[0] ?? -1;
+  assert(closedRow > 0 && closedRow < history.rows);
+  const closing = await fetch(`${coordinator.runUrl}/log?from=${closedRow}&limit=1`, asGuest);
+  assert.match(await closing.text(), /RoundClosed/);
+  assert.equal((await fetch(`${coordinator.runUrl}/history?from=x`)).status, 400);
+  assert.equal((await fetch(`${coordinator.runUrl}/checkpoints`)).status, 401);
+  const stored = (await (await fetch(`${coordinator.runUrl}/checkpoints`, asGuest)).json()) as {
+    rounds: number;
+    root: string;
+    byteLength: number;
+  }[];
+  const first = stored[0] ?? { rounds: -1, root: "", byteLength: 0 };
+  assert.equal(first.rounds, 0);
+  const weights = await fetch(`${coordinator.runUrl}/blobs/${first.root}`, asGuest);
+  assert.equal((await weights.arrayBuffer()).byteLength, first.byteLength);
   const page = await (await fetch(coordinator.url)).text();
   assert.match(page, /manyhands\.tgz join/);
   assert.doesNotMatch(page, new RegExp(coordinator.admissionToken));

@@ -7,6 +7,7 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { DiskError, ListenError } from "../errors.ts";
 import { addBlobRoutes } from "./blob-routes.ts";
 import { addControlSockets } from "./control-socket.ts";
+import { addHistoryRoutes } from "./history-routes.ts";
 import type { HostedRun } from "./hosted-run.ts";
 import { SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import { frontPage } from "./page.ts";
@@ -55,6 +56,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   addErrorAnswers(app);
   const gate = new RunGate(runs, meter);
   addRunRoutes(app, { runs, gate, meter });
+  addHistoryRoutes(app, gate);
   addBlobRoutes(app, gate);
   addPublicRoutes(app, options);
   const endSockets = addControlSockets(app.server, { runs, meter, limits, now });
