@@ -4,7 +4,7 @@ import { Random } from "@manyhands/base/random";
 import { type LlamaConfig, parameterCount } from "../model/config.ts";
 import { ortNode } from "../runtime/ort-node.ts";
 import { type PackedTensor, readVectors, relativeDistance, unpack } from "../vectors.ts";
-import { compileDecoding, createGenerator, Decoding } from "./generator.ts";
+import { createGenerator, Decoding, DecodingGraphs } from "./generator.ts";
 
 type ModelVector = {
   readonly name: string;
@@ -24,8 +24,8 @@ function weightsOf(vector: ModelVector): Float32Array {
 
 for (const vector of models) {
   test(`${vector.name}: token by token, the logits are those of transformers`, async () => {
-    const executables = await compileDecoding({ runtime: ortNode, model: vector.config });
-    const decoding = new Decoding(vector.config, executables, weightsOf(vector));
+    const graphs = await DecodingGraphs.compile({ runtime: ortNode, model: vector.config });
+    const decoding = new Decoding(vector.config, graphs, weightsOf(vector));
     const [, time = 0, vocabSize = 0] = vector.logits.shape;
     const expected = unpack(vector.logits).subarray(0, time * vocabSize);
     const ids = Array.from(unpack(vector.tokens)).slice(0, time);
@@ -37,7 +37,7 @@ for (const vector of models) {
       const distance = relativeDistance(row, expected.subarray(start, start + vocabSize));
       assert(distance < 1e-5, `place ${index} is off by ${distance}`);
     }
-    await Promise.all([executables.prefill.dispose(), executables.step.dispose()]);
+    await graphs.dispose();
   });
 }
 
@@ -63,9 +63,9 @@ test("one seed gives one text, beyond the window too, and another seed another",
 });
 
 test("a full window goes on as if its newer half had been the prompt", async () => {
-  const executables = await compileDecoding({ runtime: ortNode, model: vector.config });
-  const decoding = new Decoding(vector.config, executables, weightsOf(vector));
-  const fresh = new Decoding(vector.config, executables, weightsOf(vector));
+  const graphs = await DecodingGraphs.compile({ runtime: ortNode, model: vector.config });
+  const decoding = new Decoding(vector.config, graphs, weightsOf(vector));
+  const fresh = new Decoding(vector.config, graphs, weightsOf(vector));
   const size = vector.config.maxPositionEmbeddings;
   const random = new Random(5);
   const ids = Array.from({ length: size + 1 }, () => random.below(vector.config.vocabSize));
@@ -73,7 +73,7 @@ test("a full window goes on as if its newer half had been the prompt", async () 
   const slid = await decoding.next(ids[size] ?? 0);
   const half = await fresh.read(ids.slice(size / 2 + 1));
   assert.deepEqual(slid, half);
-  await Promise.all([executables.prefill.dispose(), executables.step.dispose()]);
+  await graphs.dispose();
 });
 
 test("generation ends after a stop id", async () => {

@@ -5,7 +5,6 @@ import { Random } from "@manyhands/base/random";
 import { headSize, type LlamaConfig } from "../model/config.ts";
 import { weightFeeds } from "../model/decoder.ts";
 import { MASKED, ropeTables } from "../model/layers.ts";
-
 import type { Executable, Runtime } from "../runtime/runtime.ts";
 import { prefillGraph, stepGraph } from "./decoding-graphs.ts";
 import { type SamplingOptions, sampleToken } from "./sampler.ts";
@@ -18,7 +17,7 @@ export type GeneratorOptions = {
 };
 
 export type GenerateOptions = SamplingOptions & {
-  /** Flat, in the order of parameterSpecs. Read once, at the start. */
+  /** Flat, in the order of parameterSpecs. Read for every token: they must not change meanwhile. */
   readonly weights: Float32Array;
   /** One token or more; of a long prompt the model sees the last maxPositionEmbeddings. */
   readonly prompt: Int32Array | readonly number[];
@@ -28,22 +27,59 @@ export type GenerateOptions = SamplingOptions & {
   readonly stopIds?: readonly number[];
 };
 
-type Executables = { readonly prefill: Executable; readonly step: Executable };
 type Arrays = Record<string, Float32Array>;
+
+/** A prompt is padded to a power of two of this or more, so that a short one costs little. */
+const PREFILL_TOKENS_MIN = 16;
+
+/** The compiled graphs of one model: a step, and a prefill per length that was asked for. */
+export class DecodingGraphs {
+  readonly #options: GeneratorOptions;
+  readonly #prefills = new Map<number, Promise<Executable>>();
+  readonly step: Executable;
+
+  private constructor(options: GeneratorOptions, step: Executable) {
+    this.#options = options;
+    this.step = step;
+  }
+
+  /** @throws RuntimeError if the runtime rejects the graph */
+  static async compile(options: GeneratorOptions): Promise<DecodingGraphs> {
+    const { runtime, model, threads = 1 } = options;
+    return new DecodingGraphs(options, await runtime.compile(stepGraph(model), { threads }));
+  }
+
+  /** For prompts of so many tokens or fewer. @returns what runs, and the tokens it reads */
+  async prefill(count: number): Promise<{ readonly graph: Executable; readonly time: number }> {
+    const { runtime, model, threads = 1 } = this.#options;
+    let time = PREFILL_TOKENS_MIN;
+    while (time < count) time *= 2;
+    time = Math.min(time, model.maxPositionEmbeddings);
+    const known = this.#prefills.get(time);
+    const graph = known ?? runtime.compile(prefillGraph(model, time), { threads });
+    this.#prefills.set(time, graph);
+    return { graph: await graph, time };
+  }
+
+  async dispose(): Promise<void> {
+    const prefills = await Promise.all(this.#prefills.values());
+    await Promise.all([this.step, ...prefills].map((graph) => graph.dispose()));
+  }
+}
 
 class Generator {
   readonly #model: LlamaConfig;
-  readonly #executables: Executables;
+  readonly #graphs: DecodingGraphs;
 
-  constructor(model: LlamaConfig, executables: Executables) {
+  constructor(model: LlamaConfig, graphs: DecodingGraphs) {
     this.#model = model;
-    this.#executables = executables;
+    this.#graphs = graphs;
   }
 
   /** Token ids after the prompt. Equal options give equal tokens on one machine. */
   async *generate(options: GenerateOptions): AsyncGenerator<number, void, void> {
     const random = new Random(options.seed);
-    const decoding = new Decoding(this.#model, this.#executables, options.weights);
+    const decoding = new Decoding(this.#model, this.#graphs, options.weights);
     let logits = await decoding.read(Array.from(options.prompt));
     for (let count = 1; count <= options.tokenCountMax; count++) {
       const id = sampleToken(logits, options, random);
@@ -54,26 +90,25 @@ class Generator {
   }
 
   async dispose(): Promise<void> {
-    const { prefill, step } = this.#executables;
-    await Promise.all([prefill.dispose(), step.dispose()]);
+    await this.#graphs.dispose();
   }
 }
 
 /** One text in progress: its window and the keys and values of every place in it. */
 export class Decoding {
   readonly #model: LlamaConfig;
-  readonly #executables: Executables;
+  readonly #graphs: DecodingGraphs;
   readonly #weights: Readonly<Record<string, Float32Array>>;
   readonly #caches: Arrays = {};
   readonly #mask: Float32Array;
   readonly #ids: number[] = [];
 
-  constructor(model: LlamaConfig, executables: Executables, weights: Float32Array) {
+  constructor(model: LlamaConfig, graphs: DecodingGraphs, weights: Float32Array) {
     this.#model = model;
-    this.#executables = executables;
-    this.#weights = weightFeeds(model, weights.slice());
+    this.#graphs = graphs;
+    this.#weights = weightFeeds(model, weights);
     const size = model.maxPositionEmbeddings;
-    this.#mask = new Float32Array(size + 1);
+    this.#mask = new Float32Array(size);
     for (let layer = 0; layer < model.numHiddenLayers; layer++) {
       const length = model.numKeyValueHeads * size * headSize(model);
       this.#caches[`cached key ${layer}`] = new Float32Array(length);
@@ -87,11 +122,12 @@ export class Decoding {
     const window = ids.slice(-size);
     assert(window.length > 0, "generation starts with one token or more");
     this.#ids.splice(0, this.#ids.length, ...window);
-    const padded = new Int32Array(size);
+    const { graph, time } = await this.#graphs.prefill(window.length);
+    const padded = new Int32Array(time);
     padded.set(window);
-    const outputs = await this.#executables.prefill.run({ ...this.#weights, ids: padded });
+    const outputs = await graph.run({ ...this.#weights, ids: padded });
     for (const [name, cache] of Object.entries(this.#caches)) {
-      cache.set(outputs[name.replace("cached ", "")] ?? []);
+      this.#keep(cache, outputs[name.replace("cached ", "")] ?? new Float32Array(), 0);
     }
     const { vocabSize } = this.#model;
     const last = (window.length - 1) * vocabSize;
@@ -114,26 +150,27 @@ export class Decoding {
     this.#mask.fill(0).fill(MASKED, place, size);
     const ids = Int32Array.of(id);
     const feeds = { ...this.#weights, ...this.#caches, cos, sin, mask: this.#mask, ids };
-    const outputs = await this.#executables.step.run(feeds);
+    const outputs = await this.#graphs.step.run(feeds);
     for (const [name, cache] of Object.entries(this.#caches)) {
-      const fresh = outputs[name.replace("cached ", "")] ?? new Float32Array();
-      for (let head = 0; head < this.#model.numKeyValueHeads; head++) {
-        cache.set(fresh.subarray(head * width, (head + 1) * width), (head * size + place) * width);
-      }
+      this.#keep(cache, outputs[name.replace("cached ", "")] ?? new Float32Array(), place);
     }
     this.#ids.push(id);
     return outputs["logits"] ?? new Float32Array();
+  }
+
+  /** fresh [KV, T, D] into cache [KV, S, D], from a place on. */
+  #keep(cache: Float32Array, fresh: Float32Array, place: number): void {
+    const { numKeyValueHeads: heads, maxPositionEmbeddings: size } = this.#model;
+    const width = headSize(this.#model);
+    const length = fresh.length / heads;
+    for (let head = 0; head < heads; head++) {
+      const own = fresh.subarray(head * length, (head + 1) * length);
+      cache.set(own, (head * size + place) * width);
+    }
   }
 }
 
 /** @throws RuntimeError if the runtime rejects a graph */
 export async function createGenerator(options: GeneratorOptions): Promise<Generator> {
-  return new Generator(options.model, await compileDecoding(options));
-}
-
-export async function compileDecoding(options: GeneratorOptions): Promise<Executables> {
-  const { runtime, model, threads = 1 } = options;
-  const prefill = await runtime.compile(prefillGraph(model), { threads });
-  const step = await runtime.compile(stepGraph(model), { threads });
-  return { prefill, step };
+  return new Generator(options.model, await DecodingGraphs.compile(options));
 }

@@ -39,6 +39,8 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
   return ir.matmul(x, weight, { transposeB: true });
 }
 
+export type KeyValue = { readonly key: Tensor; readonly value: Tensor };
+
 /**
  * softmax(q kᵀ / √D + mask) v. The gradient uses Σ dp·p = Σ do·o, which is D wide instead of T
  * wide.
@@ -46,10 +48,10 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
  * @param q    [B, G, Tq, D], and mask broadcasts to [B, G, Tq, Tk]
  * @param k    [B, G, Tk, D], and v alike
  */
-export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefined): Tensor {
+function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
   const scale = 1 / Math.sqrt(q.shape.at(-1) ?? 1);
   const scores = ir.matmul(q, k, { transposeB: true, scale });
-  const p = ir.softmax(mask ? ir.add(scores, mask) : scores);
+  const p = ir.softmax(ir.add(scores, mask));
   const o = ir.matmul(p, v);
   return ir.withGradient(o, [q, k, v], (dy) => {
     const dp = ir.matmul(dy, v, { transposeB: true });
@@ -59,6 +61,24 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefi
     const dk = ir.matmul(ds, q, { transposeA: true, scale });
     return [dq, dk, ir.matmul(p, dy, { transposeA: true })];
   });
+}
+
+/**
+ * As attention, for one token whose predecessors' keys and values are cached. They stay where they
+ * are: putting the token's own beside them would copy them all, for every token.
+ *
+ * @param q    [B, KV, G, D]
+ * @param past of S places [B, KV, S, D], and mask [1, S] says which of them are filled
+ * @param own  of the token itself [B, KV, 1, D]
+ */
+export function cachedAttention(q: Tensor, past: KeyValue, own: KeyValue, mask: Tensor): Tensor {
+  const scale = 1 / Math.sqrt(q.shape.at(-1) ?? 1);
+  const places = past.key.shape[2] ?? 0;
+  const before = ir.add(ir.matmul(q, past.key, { transposeB: true, scale }), mask);
+  const itself = ir.matmul(q, own.key, { transposeB: true, scale });
+  const p = ir.softmax(ir.concat([before, itself], 3));
+  const mixed = ir.matmul(ir.slice(p, 3, 0, places), past.value);
+  return ir.add(mixed, ir.mul(ir.slice(p, 3, places, places + 1), own.value));
 }
 
 /** Windows of this length or longer are cut in blocks of queries. */

@@ -4,10 +4,19 @@ import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
 import { headSize, type LlamaConfig } from "./config.ts";
 import type { Decoder } from "./decoder.ts";
-import { attention, causalAttention, linear, ropeTables, silu } from "./layers.ts";
+import {
+  cachedAttention,
+  causalAttention,
+  type KeyValue,
+  linear,
+  ropeTables,
+  silu,
+} from "./layers.ts";
 
-/** Where in time a decoder's input lies, and what it may see: without a mask, what is before. */
-export type Positions = { readonly cos: Tensor; readonly sin: Tensor; readonly mask?: Tensor };
+/** Where in time a decoder's input lies. */
+export type Positions = { readonly cos: Tensor; readonly sin: Tensor };
+/** What a single new token sees besides itself: keys and values of S places, [1, S] says which. */
+export type Past = KeyValue & { readonly mask: Tensor };
 
 /** Positions 0 … T − 1, causal. */
 function fullPositions(config: LlamaConfig, time: number): Positions {
@@ -19,15 +28,14 @@ function fullPositions(config: LlamaConfig, time: number): Positions {
   };
 }
 
-export type KeyValue = { readonly key: Tensor; readonly value: Tensor };
-
 export type LlamaOptions = {
-  /** Default: 0 … T − 1, causal. */
+  /** Default: 0 … T − 1. */
   readonly positions?: Positions;
   /**
-   * Turns a layer's new keys and values into all that its queries look at. Default: the new ones.
+   * Takes a layer's new keys and values. What it gives back is the past of a single token; if that
+   * is nothing, the tokens see each other, causally.
    */
-  readonly cache?: (layer: number, fresh: KeyValue) => KeyValue;
+  readonly cache?: (layer: number, fresh: KeyValue) => Past | undefined;
 };
 
 type Parts = LlamaOptions & { readonly config: LlamaConfig };
@@ -91,16 +99,12 @@ function selfAttention(
     key: rotate(ir.slice(byHead, 1, heads, keysEnd)),
     value: ir.slice(byHead, 1, keysEnd, keysEnd + keyValueHeads),
   };
-  const { key, value } = parts.cache ? parts.cache(layer, fresh) : fresh;
+  const past = parts.cache?.(layer, fresh);
   // Queries of the heads that share a key are rows of one matrix: the keys are never repeated.
-  const mixed = positions.mask
-    ? attention(
-        ir.reshape(q, [batch, keyValueHeads, group * time, width]),
-        key,
-        value,
-        positions.mask,
-      )
-    : causalAttention(ir.reshape(q, [batch, keyValueHeads, group, time, width]), key, value);
+  const shape = [batch, keyValueHeads, group];
+  const mixed = past
+    ? cachedAttention(ir.reshape(q, [...shape, width]), past, fresh, past.mask)
+    : causalAttention(ir.reshape(q, [...shape, time, width]), fresh.key, fresh.value);
   const byTime = ir.transpose(ir.reshape(mixed, [batch, heads, time, width]), [0, 2, 1, 3]);
   return ir.reshape(byTime, [batch * time, heads * width]);
 }
