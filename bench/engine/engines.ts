@@ -34,10 +34,10 @@ const onSmallLlama = ({ name, shape }: BenchModel): boolean =>
 
 /** Ours first; PyTorch's two attentions are one row in the end: the better of them. */
 export const ENGINES: readonly Engine[] = [
-  { name: "manyhands", command: node(`${FOLDER}/ours.ts`, "team"), runs: () => true },
+  { name: "manyhands", command: node(`${FOLDER}/ours.ts`, "operations"), runs: () => true },
   {
-    name: "manyhands, one session",
-    command: node(`${FOLDER}/ours.ts`, "session"),
+    name: "manyhands, sequences shared",
+    command: node(`${FOLDER}/ours.ts`, "sequences"),
     runs: (_model, threads) => threads > 1,
   },
   { name: "PyTorch plain", command: torch("plain"), runs: () => true },

@@ -1,5 +1,5 @@
-// Our engine, as an engine of the benchmark. Usage: ours.ts team|session. A team is a session per
-// thread, each with its share of the batch; one session has its threads within operations.
+// Our engine, as an engine of the benchmark. Usage: ours.ts operations|sequences: what its threads
+// share.
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
 import { createTrainer, type Trainer } from "@manyhands/engine/train/trainer";
 import type { Job } from "../models.ts";
@@ -12,10 +12,10 @@ let count = 0;
 async function init(job: Job): Promise<string> {
   const { sequences, contextLength, threads } = job;
   const batch = { sequences, contextLength };
-  const { startThread: _, ...session } = ortNode;
-  const runtime = process.argv[2] === "session" ? session : ortNode;
+  const sharing = process.argv[2] === "sequences" ? "sequences" : "operations";
   const { config: model, optimizer } = job;
-  trainer = await createTrainer({ runtime, model, optimizer, batch, threads });
+  const device = { runtime: ortNode, threads, sharing } as const;
+  trainer = await createTrainer({ ...device, model, optimizer, batch });
   trainer.weights.set(new Float32Array(bytesOf(job.weightsFile)));
   const tokens = new Int32Array(bytesOf(job.tokensFile));
   const size = sequences * (contextLength + 1);

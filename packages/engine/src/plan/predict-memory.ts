@@ -25,6 +25,7 @@ export type MemoryRequest = {
   readonly batch: { readonly sequences: number; readonly contextLength: number };
   readonly microBatch: number;
   readonly recomputation: Recomputation;
+  /** Threads that share the sequences; 1 if they share operations. */
   readonly threads: number;
 };
 

@@ -25,20 +25,17 @@ export function createLoneSource(
   return kind.create(device, micro, arrays);
 }
 
-/**
- * Several threads share the sequences where the runtime has threads and there is a sequence for
- * each; else they share each operation.
- */
+/** Threads within each operation, or a team: threads with a share of the sequences each. */
 export async function createSource(
-  device: { readonly runtime: Runtime; readonly threads: number },
+  device: { readonly runtime: Runtime; readonly threads: number; readonly team: number },
   work: SourceWork,
 ): Promise<GradientSource> {
-  const { runtime, threads } = device;
-  if (threads > 1 && work.micro.sequences >= threads && runtime.startThread) {
+  const { runtime, team } = device;
+  if (team > 1 && work.micro.sequences >= team && runtime.startThread) {
     const own = (micro: MicroBatch): Promise<GradientSource> =>
       createLoneSource({ runtime, threads: 1 }, { ...work, micro });
-    const team = await ParallelGradients.create(device, { ...work, own });
-    if (team) return team;
+    const source = await ParallelGradients.create({ runtime, threads: team }, { ...work, own });
+    if (source) return source;
   }
   return createLoneSource(device, work);
 }

@@ -21,7 +21,13 @@ const model: LlamaConfig = {
   tieWordEmbeddings: false,
 };
 const batch = { sequences: 5, contextLength: 8 };
-const common = { runtime: ortNode, model, batch, optimizer: ADAMW_RECIPE };
+const common = {
+  runtime: ortNode,
+  model,
+  batch,
+  optimizer: ADAMW_RECIPE,
+  sharing: "sequences",
+} as const;
 
 function tokensOf(step: number): Int32Array {
   const length = batch.sequences * (batch.contextLength + 1);

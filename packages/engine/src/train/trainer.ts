@@ -24,11 +24,15 @@ export type TrainerOptions = {
   readonly model: ModelConfig;
   readonly optimizer: OptimizerOptions;
   readonly batch: BatchShape;
-  /**
-   * Threads that compute. On Node's CPU each takes a share of the sequences, if there is one for
-   * each; elsewhere they share each operation. Default 1.
-   */
+  /** Threads that compute. Default 1. */
   readonly threads?: number;
+  /**
+   * What the threads share: "operations", each of them, in one session; or "sequences", each thread
+   * with a session and gradients of its own, where the runtime starts threads and there is a
+   * sequence for each. The first is faster where the cores are free and takes a quarter less memory
+   * (bench/results/engine.md), the second where other work holds them. Default "operations".
+   */
+  readonly sharing?: "operations" | "sequences";
   /** Sequences that are computed at once; divides batch.sequences. Default: all of them. */
   readonly microBatch?: number;
   /**
@@ -178,7 +182,9 @@ const SPARE = 4096;
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const { runtime, model, batch, threads = 1 } = options;
   checkMicroBatch(options.microBatch ?? batch.sequences, batch.sequences);
-  const plan = options.memoryBytesMax === undefined ? undefined : planTraining(options);
+  const team = options.sharing === "sequences" ? threads : 1;
+  const limited = options.memoryBytesMax !== undefined;
+  const plan = limited ? planTraining({ ...options, threads: team }) : undefined;
   if (plan?.verdict === "tooLarge") throw new MemoryLimitError(plan);
   const microBatch = plan?.microBatch ?? options.microBatch ?? batch.sequences;
   const recomputation = plan?.recomputation ?? options.recomputation ?? "none";
@@ -193,7 +199,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     contextLength: batch.contextLength,
     share: microBatch / batch.sequences,
   };
-  const source = await createSource({ runtime, threads }, { micro, recomputation, arrays });
+  const device = { runtime, threads, team };
+  const source = await createSource(device, { micro, recomputation, arrays });
   const optimizer = await Optimizer.create(runtime, options.optimizer, { model, threads, memory });
   return new Trainer(options, optimizer, { ...arrays, source, microBatch, plan });
 }
