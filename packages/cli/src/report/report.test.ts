@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { HistoryPoint } from "@manyhands/coordinator/history";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { frozenRunDecoder } from "@manyhands/protocol/run-config";
+import { KERNEL_SET } from "@manyhands/protocol/version";
 import { summaryOf } from "../run/summary.ts";
 import { statusFixture, workerFixture } from "../testing/status-fixture.ts";
 import { bytesPicture, lossChart, roundsChart } from "./charts.ts";
@@ -68,7 +69,7 @@ const run: FrozenRun = frozenRun();
 function frozenRun(): FrozenRun {
   const decoded = frozenRunDecoder({
     protocolVersion: 1,
-    kernelSet: "onnx-1",
+    kernelSet: KERNEL_SET,
     name: "a <b> run",
     model: {
       vocabSize: 256,

@@ -4,6 +4,7 @@ import type { RunEvent, Update } from "../events.ts";
 import type { ClientMessage, RoundInfo, ServerMessage } from "../messages.ts";
 import type { RunState } from "../state.ts";
 import { step } from "../step.ts";
+import { KERNEL_SET } from "../version.ts";
 import {
   hashOf,
   honestUpdate,
@@ -79,7 +80,7 @@ export const EVENTS: readonly RunEvent[] = [
 ];
 
 export const CLIENT_MESSAGES: readonly ClientMessage[] = [
-  { type: "hello", protocolVersion: 1, kernelSet: "onnx-1", runId: hash, token: "t" },
+  { type: "hello", protocolVersion: 1, kernelSet: KERNEL_SET, runId: hash, token: "t" },
   { type: "join", ...joinOf("ada"), signature },
   { type: "commit", update, signature },
   { type: "heartbeat", doing: "training", innerStep: 1, innerSteps: 10, tokensPerSecond: 99 },
@@ -87,7 +88,7 @@ export const CLIENT_MESSAGES: readonly ClientMessage[] = [
 ];
 
 export const SERVER_MESSAGES: readonly ServerMessage[] = [
-  { type: "challenge", protocolVersion: 1, kernelSet: "onnx-1", runId: hash, challenge: hash },
+  { type: "challenge", protocolVersion: 1, kernelSet: KERNEL_SET, runId: hash, challenge: hash },
   {
     type: "welcome",
     workerId: hash,

@@ -44,7 +44,7 @@ const mismatches: readonly [string, object, EndReason, RegExp][] = [
     "kernels",
     { kernelSet: "wgsl-7" },
     "kernel-mismatch",
-    /kernel set wgsl-7, this worker has onnx-1/,
+    /kernel set wgsl-7, this worker has onnx-1\+wasm-/,
   ],
   ["run", { runId: hashOf("another run") }, "unknown-run", /another run/],
 ];
