@@ -39,7 +39,7 @@ export class MemoryLimitError extends ManyhandsError {
 
   constructor(plan: TrainingPlan) {
     super(plan.sentence, {
-      hint: "take a smaller model, fewer or shorter sequences, or a machine with more memory",
+      hint: "allow more memory, or take a smaller model, shorter sequences or another machine",
     });
     this.plan = plan;
   }
@@ -81,11 +81,10 @@ function choicesOf(request: PlanRequest): readonly Choice[] {
 }
 
 function planOf(request: PlanRequest, choice: Choice): TrainingPlan {
-  const { model, optimizer, batch, threads = 1, memoryBytesMax } = request;
-  const bytes = predictMemory({ model, optimizer, batch, threads, ...choice });
+  const bytes = predictMemory({ ...request, threads: request.threads ?? 1, ...choice });
   const total = totalBytes(bytes);
-  const verdict = verdictOf(total, memoryBytesMax);
-  const sentence = sentenceOf(request, choice, { total, verdict });
+  const verdict = verdictOf(total, request.memoryBytesMax);
+  const sentence = sentenceOf(request, choice, { bytes, verdict });
   return { verdict, ...choice, bytes, totalBytes: total, sentence };
 }
 
@@ -98,18 +97,35 @@ function verdictOf(total: number, limit: number | undefined): TrainingPlan["verd
 function sentenceOf(
   request: PlanRequest,
   { microBatch, recomputation }: Choice,
-  { total, verdict }: { readonly total: number; readonly verdict: TrainingPlan["verdict"] },
+  { bytes, verdict }: { readonly bytes: MemoryParts; readonly verdict: TrainingPlan["verdict"] },
 ): string {
   const { memoryBytesMax: limit, batch } = request;
   const whole = microBatch === batch.sequences;
   const how = whole ? "the whole batch at once" : `${microBatch} of ${batch.sequences} sequences`;
   const again = recomputation === "blocks" ? ", blocks computed twice" : "";
-  const need = `needs about ${megabytes(total)} (${how}${again})`;
-  if (limit === undefined) return `training ${need}; how much it may take is not known`;
-  const may = `of the ${megabytes(limit)} that it may take`;
+  const parts = `${how}${again}; ${partsText(bytes)}`;
+  const need = `needs about ${megabytes(totalBytes(bytes))}`;
+  if (limit === undefined) return `training ${need} (${parts}); how much it may take is not known`;
+  const may = `of the ${megabytes(limit)} that it may take (${parts})`;
   if (verdict === "fits") return `training ${need} ${may}`;
   if (verdict === "unknown") return `training ${need} ${may}: too close to be sure`;
   return `training does not fit: even at its smallest it ${need} ${may}`;
+}
+
+const PART_NAMES: Readonly<Record<keyof MemoryParts, string>> = {
+  weights: "weights",
+  gradients: "gradients",
+  optimizer: "optimiser",
+  activations: "activations",
+  runtime: "runtime",
+  other: "other",
+};
+
+/** "weights 13 MB, gradients 13 MB, …", without what is nothing. */
+function partsText(bytes: MemoryParts): string {
+  const entries = Object.entries(bytes) as [keyof MemoryParts, number][];
+  const told = entries.filter(([, size]) => size > 0);
+  return told.map(([part, size]) => `${PART_NAMES[part]} ${megabytes(size)}`).join(", ");
 }
 
 function megabytes(bytes: number): string {

@@ -95,6 +95,14 @@ test("every part grows with what it is for", () => {
   assert(deep.activations < 0.6 * bytes.activations);
 });
 
+test("an evaluator and the caller's own bytes count", () => {
+  const own = planTraining({ ...request, otherBytes: 5e6 });
+  assert.equal(own.totalBytes, planFor().totalBytes + 5e6);
+  assert.match(own.sentence, /, other 5 MB\)/);
+  const { bytes } = planTraining({ ...request, evaluates: true });
+  assert(bytes.other > bytes.weights && bytes.other < bytes.weights + bytes.activations / 2);
+});
+
 test("a trainer chooses what fits, says so, and obeys what was fixed", async () => {
   const limit = planFor().totalBytes;
   const trainer = await createTrainer({ runtime: ortNode, ...request, memoryBytesMax: limit });
@@ -113,7 +121,9 @@ test("a run that cannot fit ends before anything is compiled", async () => {
   await assert.rejects(small, (caught) => {
     assert(caught instanceof MemoryLimitError);
     assert.equal(caught.plan.verdict, "tooLarge");
-    assert.match(caught.message, /needs about \d+ MB .* of the 150 MB that it may take/);
+    assert.match(caught.message, /even at its smallest it needs about \d+ MB of the 150 MB/);
+    assert.match(caught.message, /weights 14 MB, gradients 14 MB, optimiser 27 MB, activations/);
+    assert.match(caught.hint ?? "", /allow more memory/);
     return true;
   });
 });

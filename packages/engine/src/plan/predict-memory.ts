@@ -11,6 +11,7 @@ import {
 } from "../model/config.ts";
 import { weightInputs } from "../model/decoder.ts";
 import { blockGraphs } from "../train/block-gradients.ts";
+import { evaluationGraph } from "../train/evaluate.ts";
 import { gradientGraph } from "../train/gradient-source.ts";
 import { muonGraph } from "../train/muon.ts";
 import type { OptimizerOptions } from "../train/options.ts";
@@ -27,6 +28,10 @@ export type MemoryRequest = {
   readonly recomputation: Recomputation;
   /** Threads that share the sequences; 1 if they share operations. */
   readonly threads: number;
+  /** Whether an evaluator of the same micro-batch lives beside the trainer. Default false. */
+  readonly evaluates?: boolean | undefined;
+  /** Bytes that the process holds for other ends, such as data. Default 0. */
+  readonly otherBytes?: number | undefined;
 };
 
 /** Bytes. */
@@ -37,6 +42,8 @@ export type MemoryParts = {
   readonly activations: number;
   /** Node, ONNX Runtime, and what they copy. */
   readonly runtime: number;
+  /** An evaluator, and what the caller holds. */
+  readonly other: number;
 };
 
 const FLOAT_BYTES = 4;
@@ -62,11 +69,19 @@ export function predictMemory(request: MemoryRequest): MemoryParts {
     optimizer: optimizerBytes(request),
     activations: team * work.activations,
     runtime: RUNTIME_BYTES + others * THREAD_BYTES + team * work.copies,
+    other: (request.otherBytes ?? 0) + (request.evaluates ? evaluationBytes(request) : 0),
   };
 }
 
+/** An evaluator has its own copy of the weights, and holds no activation for long. */
+function evaluationBytes({ model, batch, microBatch }: MemoryRequest): number {
+  const shape = { sequences: microBatch, contextLength: batch.contextLength };
+  const { arenaBytes, constantBytes } = graphMemory(evaluationGraph(model, shape));
+  return parameterCount(model) * FLOAT_BYTES + ARENA_FACTOR * arenaBytes + 2 * constantBytes;
+}
+
 export function totalBytes(parts: MemoryParts): number {
-  return parts.weights + parts.gradients + parts.optimizer + parts.activations + parts.runtime;
+  return Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
 }
 
 type Work = { readonly activations: number; readonly copies: number };

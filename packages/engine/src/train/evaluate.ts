@@ -2,7 +2,7 @@
 // It deliberately changes nothing and knows no training.
 import { assert } from "@manyhands/base/assert";
 import * as ir from "../ir/ops.ts";
-import { graphOf } from "../ir/tensor.ts";
+import { type Graph, graphOf } from "../ir/tensor.ts";
 import { decoderOf } from "../model/architectures.ts";
 import { type ModelConfig, parameterCount } from "../model/config.ts";
 import { decoderLogits, weightFeeds, weightTensors } from "../model/decoder.ts";
@@ -116,15 +116,19 @@ export class Evaluator {
   }
 }
 
-/** @throws RuntimeError if the runtime rejects the graph */
-export async function createEvaluator(options: EvaluatorOptions): Promise<Evaluator> {
-  const { model, batch } = options;
+/** The graph of each position's loss: "losses" [B·T], from "ids" and "targets", both [B, T]. */
+export function evaluationGraph(model: ModelConfig, batch: BatchShape): Graph {
   const shape = [batch.sequences, batch.contextLength];
   const ids = ir.input("ids", shape, "i32");
   const targets = ir.input("targets", shape, "i32");
   const logits = decoderLogits(decoderOf(model), weightTensors(model), ids);
   const losses = crossEntropy(logits, ir.reshape(targets, [logits.shape[0] ?? 1]));
-  const threads = options.threads ?? 1;
-  const executable = await options.runtime.compile(graphOf({ losses }), { threads });
+  return graphOf({ losses });
+}
+
+/** @throws RuntimeError if the runtime rejects the graph */
+export async function createEvaluator(options: EvaluatorOptions): Promise<Evaluator> {
+  const { model, batch, runtime, threads = 1 } = options;
+  const executable = await runtime.compile(evaluationGraph(model, batch), { threads });
   return new Evaluator(options, executable);
 }

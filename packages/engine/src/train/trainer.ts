@@ -44,7 +44,10 @@ export type TrainerOptions = {
    * How much memory the process may take. What of microBatch and recomputation is left open is then
    * chosen so that training fits, and the trainer's plan says what.
    */
-  readonly memoryBytesMax?: number;
+  readonly memoryBytesMax?: number | undefined;
+  /** What of it goes to an evaluator of the plan's micro-batch, and to the caller's own arrays. */
+  readonly evaluates?: boolean;
+  readonly otherBytes?: number;
 };
 
 export type StepResult = {
