@@ -1,0 +1,91 @@
+// What a join link opens: what is trained here, what it takes, one button, and then the device at
+// work.
+import { type ReactNode, useEffect } from "react";
+import type { Device, DeviceView } from "../../device/device.ts";
+import { theDevice, useDevice } from "../../device/use-device.ts";
+import { joinLinkOf } from "../../feed/links.ts";
+import type { RunView } from "../../feed/run-view.ts";
+import { texts } from "../../texts.ts";
+import { Card, Chip, Meter, Notice } from "../../ui/parts.tsx";
+import { ConnectionNotice, isUnknown, UnknownRun } from "../connection.tsx";
+import { useThisRun } from "../use-this-run.ts";
+import { phaseKind } from "../watch/phase-kind.ts";
+import { Invitation } from "./invitation.tsx";
+import { LiveDevice } from "./live-device.tsx";
+
+export function ContributeScreen(): ReactNode {
+  const { runId, token, view } = useThisRun();
+  const device = useDevice();
+  const joinUrl = token === null ? null : joinLinkOf(runId);
+  useLook(joinUrl, runId, device);
+  if (isUnknown(view)) return <UnknownRun />;
+  return (
+    <div className="stack">
+      <ConnectionNotice view={view} />
+      <RunHeading view={view} />
+      {joinUrl === null ? (
+        <Notice title={texts.contribute.joinNeeded}>{texts.frame.needsLink}</Notice>
+      ) : (
+        <DevicePart view={view} device={device} joinUrl={joinUrl} />
+      )}
+    </div>
+  );
+}
+
+/** The probe runs once per opened link, unless the device works already. */
+function useLook(joinUrl: string | null, runId: string, device: DeviceView): void {
+  const isKnown = device.runId === runId;
+  const isBusy = isAtWork(device);
+  useEffect(() => {
+    const source: Device = theDevice();
+    if (joinUrl !== null && !isKnown && !isBusy) source.look(joinUrl);
+  }, [joinUrl, isKnown, isBusy]);
+}
+
+export function isAtWork({ phase }: DeviceView): boolean {
+  return phase === "loading" || phase === "training" || phase === "resting" || phase === "paused";
+}
+
+type DevicePartProps = {
+  readonly view: RunView;
+  readonly device: DeviceView;
+  readonly joinUrl: string;
+};
+
+function DevicePart({ view, device, joinUrl }: DevicePartProps): ReactNode {
+  const { contribute } = texts;
+  if (device.phase === "elsewhere") {
+    return <Notice kind="warn">{device.now === "" ? contribute.otherTab : device.now}</Notice>;
+  }
+  const isLive = isAtWork(device) || (device.phase === "ended" && device.updates > 0);
+  if (isLive) return <LiveDevice view={view} device={device} joinUrl={joinUrl} />;
+  return <Invitation view={view} device={device} joinUrl={joinUrl} />;
+}
+
+function RunHeading({ view }: { readonly view: RunView }): ReactNode {
+  const { contribute, phases, frame } = texts;
+  const { status, run } = view;
+  if (status === null) {
+    return (
+      <Card>
+        <Meter value={null} label={frame.loading} />
+      </Card>
+    );
+  }
+  const files = run?.dataset.files.map(({ name }) => name).join(", ");
+  return (
+    <div className="hero">
+      <div className="stack tight">
+        <div>
+          <Chip kind={phaseKind(status.phase)}>{phases[status.phase]}</Chip>
+        </div>
+        <h1>{contribute.title(status.name)}</h1>
+      </div>
+      <p className="lead-text">
+        {files === undefined
+          ? contribute.whatWithoutFiles(status.parameters)
+          : contribute.what(status.parameters, files)}
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,5 @@
+// Stub.
+import type { ReactNode } from "react";
+export function OwnerScreen(): ReactNode {
+  return null;
+}

@@ -1,0 +1,5 @@
+// Stub.
+import type { ReactNode } from "react";
+export function PeopleScreen(): ReactNode {
+  return null;
+}

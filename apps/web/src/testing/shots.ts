@@ -1,0 +1,168 @@
+// Every screen in every state that a picture is taken of: the list that `npm run screens` works off.
+import type { RunStatus } from "@manyhands/coordinator/status";
+import type { DeviceView, Offer } from "../device/device.ts";
+import { FEW_HANDS } from "./hands.ts";
+import { PretendRun } from "./pretend-run.ts";
+import type { Pretence } from "./pretend-server.ts";
+
+export type RunName = "busy" | "empty" | "paused" | "finished" | "failing" | "damaged";
+
+export type Shot = {
+  readonly name: string;
+  /** `:run` becomes the run's id. */
+  readonly path: string;
+  readonly run: RunName;
+  readonly device?: Partial<DeviceView>;
+  /** Without its join link. */
+  readonly isStranger?: boolean;
+  /** A button to press first, by its name. */
+  readonly press?: string;
+  /** Text to wait for before the picture. */
+  readonly until?: string;
+  /** Coordinator gone after the first answer. */
+  readonly isAway?: boolean;
+};
+
+export function pretences(): Readonly<Record<RunName, Pretence>> {
+  const busy = new PretendRun({ hands: FEW_HANDS, rounds: 60, end: "training" });
+  const damaged = new PretendRun({
+    hands: FEW_HANDS,
+    rounds: 12,
+    name: "damaged",
+    end: "training",
+  });
+  const held = (status: RunStatus): RunStatus => ({
+    ...status,
+    trouble: "The disk is full: writing a blob needs 0.97 MB, and 0.2 MB are free.",
+  });
+  return {
+    busy: { run: busy },
+    empty: { run: new PretendRun({ hands: [], rounds: 0, name: "empty" }) },
+    paused: { run: new PretendRun({ hands: FEW_HANDS, rounds: 9, name: "paused", end: "paused" }) },
+    finished: {
+      run: new PretendRun({ hands: FEW_HANDS, rounds: 80, name: "sonnets", end: "finished" }),
+    },
+    failing: {
+      run: new PretendRun({ hands: FEW_HANDS, rounds: 20, name: "failing", end: "training" }),
+      status: held,
+    },
+    damaged: {
+      run: damaged,
+      row: (row) =>
+        row.sequence === 57
+          ? { ...row, event: row.event.replace(/"tokens":\d+/, '"tokens":1') }
+          : row,
+    },
+  };
+}
+
+const OFFER: Offer = {
+  fit: "fits",
+  why: null,
+  compute: "gpu",
+  runtimeBytes: 6_400_000,
+  dataBytes: 1_115_394,
+  weightsBytes: 19_311_616,
+  keptBytes: 0,
+  roundBytes: 1_930_000,
+  memoryBytes: 410_000_000,
+};
+
+const READY: Partial<DeviceView> = { phase: "ready", offer: OFFER };
+
+const TRAINING: Partial<DeviceView> = {
+  phase: "training",
+  now: "Training round 60, with rests so that the phone stays cool.",
+  offer: OFFER,
+  step: { at: 9, of: 16 },
+  tokens: 214_000,
+  updates: 14,
+  tokensPerSecond: 1_840,
+  loss: 1.871,
+  bytesUsed: 34_600_000,
+  firstUpdateMs: 11_400,
+};
+
+export const SHOTS: readonly Shot[] = [
+  { name: "home", path: "/", run: "busy" },
+  { name: "contribute-ready", path: "/runs/:run", run: "busy", device: READY },
+  { name: "contribute-live", path: "/runs/:run", run: "busy", device: TRAINING },
+  {
+    name: "contribute-resting",
+    path: "/runs/:run",
+    run: "busy",
+    device: {
+      ...TRAINING,
+      phase: "resting",
+      now: "Resting: this device is not charging.",
+      tokensPerSecond: 0,
+    },
+  },
+  {
+    name: "contribute-loading",
+    path: "/runs/:run",
+    run: "busy",
+    device: {
+      ...READY,
+      phase: "loading",
+      now: "Downloading what training needs.",
+      loading: { done: 11_200_000, total: 26_800_000 },
+    },
+  },
+  {
+    name: "contribute-too-small",
+    path: "/runs/:run",
+    run: "busy",
+    device: {
+      phase: "ready",
+      offer: {
+        ...OFFER,
+        fit: "too-small",
+        why: "Training needs about 410 MB of memory; the limit here is 256 MB.",
+        compute: "wasm",
+      },
+    },
+  },
+  {
+    name: "contribute-failing",
+    path: "/runs/:run",
+    run: "busy",
+    device: {
+      ...TRAINING,
+      phase: "ended",
+      now: "Stopped: the weights here differ from the run's.",
+      problem: {
+        message: "This device's weights came out different from the run's.",
+        hint: "Load the page again; if it happens twice, this device's graphics driver computes wrongly.",
+      },
+    },
+  },
+  {
+    name: "contribute-ended",
+    path: "/runs/:run",
+    run: "finished",
+    device: { ...TRAINING, phase: "ended", now: "The run is finished. Thank you.", step: null },
+  },
+  { name: "contribute-stranger", path: "/runs/:run", run: "busy", isStranger: true },
+  { name: "watch-busy", path: "/runs/:run/watch", run: "busy" },
+  { name: "watch-empty", path: "/runs/:run/watch", run: "empty" },
+  { name: "watch-finished", path: "/runs/:run/watch", run: "finished" },
+  { name: "watch-failing", path: "/runs/:run/watch", run: "failing" },
+  { name: "watch-away", path: "/runs/:run/watch", run: "paused", isAway: true },
+  { name: "ledger-browse", path: "/runs/:run/ledger", run: "busy" },
+  {
+    name: "ledger-sound",
+    path: "/runs/:run/ledger",
+    run: "busy",
+    press: "Check the whole log",
+    until: "The log is sound",
+  },
+  {
+    name: "ledger-damaged",
+    path: "/runs/:run/ledger",
+    run: "damaged",
+    press: "Check the whole log",
+    until: "is damaged",
+  },
+  { name: "limits", path: "/limits", run: "busy" },
+];

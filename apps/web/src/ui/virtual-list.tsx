@@ -1,0 +1,84 @@
+// A list of any length: only the rows in view are in the page. Rows have one fixed height.
+import { type ReactNode, useLayoutEffect, useRef, useState } from "react";
+
+export type RowPlace = {
+  /** What to give the row's element: its place in the list. */
+  readonly style: { readonly top: number; readonly height: number };
+  readonly "aria-posinset": number;
+  readonly "aria-setsize": number;
+};
+
+export type VirtualListProps = {
+  readonly label: string;
+  readonly count: number;
+  readonly rowHeight: number;
+  /** The list's own height, in pixels, at most. */
+  readonly heightMax: number;
+  readonly row: (index: number, place: RowPlace) => ReactNode;
+  /** Scroll there when it changes. */
+  readonly reveal?: number | null;
+  /** How many rows there were before; keeps what is read in place when rows come in at the top. */
+  readonly anchor?: "top" | "none";
+};
+
+const MARGIN_ROWS = 6;
+
+/** The rows that a window of the list shows, some beyond its edges included. */
+export function visibleRows(
+  scrollTop: number,
+  height: number,
+  list: { readonly count: number; readonly rowHeight: number },
+): { readonly from: number; readonly to: number } {
+  const { count, rowHeight } = list;
+  const from = Math.max(0, Math.floor(scrollTop / rowHeight) - MARGIN_ROWS);
+  const to = Math.min(count, Math.ceil((scrollTop + height) / rowHeight) + MARGIN_ROWS);
+  return { from: Math.min(from, to), to };
+}
+
+export function VirtualList(props: VirtualListProps): ReactNode {
+  const { label, count, rowHeight, heightMax, row, reveal = null, anchor = "none" } = props;
+  const box = useRef<HTMLElement>(null);
+  const [scrollTop, setScrollTop] = useState(0);
+  const countBefore = useRef(count);
+  const height = Math.min(heightMax, Math.max(rowHeight, count * rowHeight));
+
+  useLayoutEffect(() => {
+    const came = count - countBefore.current;
+    countBefore.current = count;
+    const element = box.current;
+    if (anchor === "top" && element && came > 0 && element.scrollTop > 0) {
+      element.scrollTop += came * rowHeight;
+    }
+  }, [count, anchor, rowHeight]);
+
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (reveal === null || !element) return;
+    const top = reveal * rowHeight;
+    if (top < element.scrollTop || top + rowHeight > element.scrollTop + element.clientHeight) {
+      element.scrollTop = top - element.clientHeight / 2;
+    }
+  }, [reveal, rowHeight]);
+
+  const { from, to } = visibleRows(scrollTop, height, { count, rowHeight });
+  const rows: ReactNode[] = [];
+  for (let index = from; index < to; index++) {
+    const style = { top: index * rowHeight, height: rowHeight };
+    rows.push(row(index, { style, "aria-posinset": index + 1, "aria-setsize": count }));
+  }
+  return (
+    <section
+      ref={box}
+      className="list"
+      aria-label={label}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+      tabIndex={0}
+      style={{ height }}
+      onScroll={(event) => setScrollTop(event.currentTarget.scrollTop)}
+    >
+      <ul className="list-space" style={{ height: count * rowHeight }}>
+        {rows}
+      </ul>
+    </section>
+  );
+}
