@@ -34,7 +34,8 @@ import {
  * | unembed  | ids, dy                           | d its weights            |
  *
  * The middle, after attention, is kept too: it costs as much as x, saves a product, and lets go of
- * one half of a block before the other is computed again.
+ * one half of a block before the other is computed again. Rows of different sequences do not meet on
+ * the way forward, so block takes a few sequences at a time (N is theirs), in less memory.
  * A tied embedding's gradient has two parts: unembed takes the head's, as "head's d <name>", and
  * gives the sum.
  */
@@ -59,17 +60,32 @@ export function blockGraphs(micro: MicroBatch): BlockGraphs {
   const embedded = decoder.embed(lookup(weights), ids);
   const middle = ir.input("middle", x.shape);
   const attended = decoder.attend(lookup(own), x, { layer: 0, batch, time });
+  const few = forwardSequences(micro);
+  const fewX = ir.input("x", [few * time, decoder.hiddenSize]);
+  const fewAttended = decoder.attend(lookup(own), fewX, { layer: 0, batch: few, time });
   const upper = slopesOf(against(decoder.feedForward(lookup(own), middle), dy), middle);
   const lower = slopesOf(against(attended, defined(upper["dx"], "the middle has a slope")), x);
   const loss = sharedLoss(decoder.head(lookup(weights), x), targets, micro.share);
   const slopes = slopesOf(loss, x);
   return {
     embed: graphOf({ y: embedded }),
-    block: graphOf({ middle: attended, y: decoder.feedForward(lookup(own), attended) }),
+    block: graphOf({ middle: fewAttended, y: decoder.feedForward(lookup(own), fewAttended) }),
     head: graphOf({ loss, ...slopes }),
     unblock: graphOf({ ...lower, ...omit(upper, "dx") }),
     unembed: graphOf(withHeads(slopesOf(against(embedded, dy)), slopes)),
   };
+}
+
+/** Parts of a micro-batch on the way forward, and how many rows are worth a part of their own. */
+const FORWARD_PARTS = [8, 4, 2, 1];
+const FORWARD_ROWS_MIN = 128;
+
+/** The sequences that block takes at a time. */
+function forwardSequences({ sequences, contextLength }: MicroBatch): number {
+  const fits = (parts: number): boolean => {
+    return sequences % parts === 0 && (sequences / parts) * contextLength >= FORWARD_ROWS_MIN;
+  };
+  return sequences / (FORWARD_PARTS.find(fits) ?? 1);
 }
 
 /** What both graphs have a gradient for is added up, in the order of the whole model's graph. */
@@ -181,6 +197,8 @@ export class BlockGradients implements GradientSource {
   /** A gradient of a state. The other, in turn, takes the place of the last state. */
   readonly #slope: Float32Array;
   readonly #loss = new Float32Array(1);
+  /** Numbers of a state that block takes at a time. */
+  readonly #forwardSize: number;
 
   private constructor(
     micro: MicroBatch,
@@ -208,6 +226,7 @@ export class BlockGradients implements GradientSource {
         .filter(([name]) => compiled.graphs.head.outputs.has(name))
         .map(([name, { shape }]) => [name, new Float32Array(sizeOf(shape))]),
     );
+    this.#forwardSize = forwardSequences(micro) * micro.contextLength * decoder.hiddenSize;
     const rows = micro.sequences * micro.contextLength;
     const state = (): Float32Array => new Float32Array(rows * decoder.hiddenSize);
     this.#states = [...layers, layers.length].map(state);
@@ -256,9 +275,14 @@ export class BlockGradients implements GradientSource {
   async #forward(ids: Int32Array): Promise<void> {
     await this.#sessions.embed.run({ ...this.#edges.weights, ids }, { y: this.#state(0) });
     for (const [layer, { weights }] of this.#blocks.entries()) {
-      const feeds = { ...weights, x: this.#state(layer) };
-      const into = { middle: this.#middle(layer), y: this.#state(layer + 1) };
-      await this.#sessions.block.run(feeds, into);
+      const [x, middle] = [this.#state(layer), this.#middle(layer)];
+      const y = this.#state(layer + 1);
+      for (let start = 0; start < x.length; start += this.#forwardSize) {
+        const part = (whole: Float32Array): Float32Array =>
+          whole.subarray(start, start + this.#forwardSize);
+        const into = { middle: part(middle), y: part(y) };
+        await this.#sessions.block.run({ ...weights, x: part(x) }, into);
+      }
     }
   }
 
