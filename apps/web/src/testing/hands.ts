@@ -8,7 +8,7 @@ export const FEW_HANDS: readonly Hand[] = [
   { name: "Kitchen tablet", numerics: "ort-wasm", pace: 1 },
   { name: "Emmy @Rings", numerics: "ort-webgpu", pace: 3 },
   { name: "Sofya @Rings", numerics: "ort-cpu", pace: 2 },
-  { name: "", numerics: "ort-wasm", pace: 1 },
+  { name: "@Loom", numerics: "ort-wasm", pace: 1 },
   { name: "Old laptop", numerics: "ort-cpu", pace: 1 },
 ];
 

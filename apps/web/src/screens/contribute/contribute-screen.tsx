@@ -8,9 +8,11 @@ import type { RunView } from "../../feed/run-view.ts";
 import { texts } from "../../texts.ts";
 import { Card, Chip, Meter, Notice } from "../../ui/parts.tsx";
 import { ConnectionNotice, isUnknown, UnknownRun } from "../connection.tsx";
+import { keepGiven } from "../people/totals-store.ts";
 import { useThisRun } from "../use-this-run.ts";
 import { phaseKind } from "../watch/phase-kind.ts";
 import { Invitation } from "./invitation.tsx";
+import { isAtWork } from "./is-at-work.ts";
 import { LiveDevice } from "./live-device.tsx";
 
 export function ContributeScreen(): ReactNode {
@@ -18,6 +20,7 @@ export function ContributeScreen(): ReactNode {
   const device = useDevice();
   const joinUrl = token === null ? null : joinLinkOf(runId);
   useLook(joinUrl, runId, device);
+  useKeptTotals(view, device);
   if (isUnknown(view)) return <UnknownRun />;
   return (
     <div className="stack">
@@ -42,8 +45,14 @@ function useLook(joinUrl: string | null, runId: string, device: DeviceView): voi
   }, [joinUrl, isKnown, isBusy]);
 }
 
-export function isAtWork({ phase }: DeviceView): boolean {
-  return phase === "loading" || phase === "training" || phase === "resting" || phase === "paused";
+/** What was given is remembered for the profile, where no coordinator need be there to tell. */
+function useKeptTotals(view: RunView, device: DeviceView): void {
+  const name = view.status?.name;
+  const { runId, tokens, updates } = device;
+  useEffect(() => {
+    if (runId === null || runId !== view.runId || name === undefined || tokens === 0) return;
+    keepGiven({ runId, name, tokens, updates });
+  }, [runId, view.runId, name, tokens, updates]);
 }
 
 type DevicePartProps = {
