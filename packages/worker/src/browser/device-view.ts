@@ -1,0 +1,110 @@
+// The device as a page sees it: plain data, and the few things that a person can ask of it.
+// No logic and no DOM types: views, tests and the device itself share these words.
+
+/**
+ * looking: finding out what this device can do · ready: waits for the person · loading: downloads
+ * before training · training · resting: one of the limits holds it · paused: the person did ·
+ * ended: the run or this device's part is over · elsewhere: another tab works already.
+ */
+export type DevicePhase =
+  | "looking"
+  | "ready"
+  | "loading"
+  | "training"
+  | "resting"
+  | "paused"
+  | "ended"
+  | "elsewhere";
+
+export type Fit = "fits" | "perhaps" | "too-small" | "cannot";
+
+/** What taking part would cost, told before anything heavy is loaded. */
+export type Offer = {
+  readonly fit: Fit;
+  /** Why it does not, in one sentence; null if it does. */
+  readonly why: string | null;
+  readonly compute: "gpu" | "wasm" | null;
+  readonly runtimeBytes: number;
+  readonly dataBytes: number;
+  readonly weightsBytes: number;
+  /** Of all these, what this browser has already. */
+  readonly keptBytes: number;
+  readonly roundBytes: number;
+  readonly memoryBytes: number;
+};
+
+export type DeviceView = {
+  readonly phase: DevicePhase;
+  /** The run that it works for or looks at. */
+  readonly runId: string | null;
+  /** What it is doing, or why it is not, in one plain sentence. */
+  readonly now: string;
+  readonly offer: Offer | null;
+  readonly loading: { readonly done: number; readonly total: number } | null;
+  readonly step: { readonly at: number; readonly of: number } | null;
+  readonly isFinishing: boolean;
+  readonly workerId: string | null;
+  readonly tokens: number;
+  readonly updates: number;
+  readonly tokensPerSecond: number;
+  readonly loss: number | null;
+  /** Sent and received for this run. */
+  readonly bytesUsed: number;
+  /** From opening the link to the first accepted update; null before. */
+  readonly firstUpdateMs: number | null;
+  /** Something went wrong that the person should know. */
+  readonly problem: { readonly message: string; readonly hint: string | null } | null;
+};
+
+export type DeviceSettings = {
+  /** Share of the time that it may work: 0.1 to 1. */
+  readonly power: number;
+  readonly onlyCharging: boolean;
+  readonly onlyUnmetered: boolean;
+  readonly onlyVisible: boolean;
+  /** Minutes of the day; null for any time. */
+  readonly hours: { readonly from: number; readonly to: number } | null;
+  readonly dataBytesPerDay: number | null;
+  readonly memoryBytesMax: number | null;
+  readonly keepAwake: boolean;
+};
+
+/** A store and its questions; every method returns at once, what follows comes as a new view. */
+export type Device = {
+  readonly view: () => DeviceView;
+  readonly subscribe: (listener: () => void) => () => void;
+  /** Finds out what the run would cost here. Downloads nothing heavy. */
+  look(joinUrl: string): void;
+  start(joinUrl: string, name: string): void;
+  /** Completes this round, then stops. */
+  finish(): void;
+  pause(): void;
+  resume(): void;
+  /** Sends what is done if that is quick, and stops. */
+  leave(): void;
+  readonly settings: () => DeviceSettings;
+  setSettings(settings: DeviceSettings): void;
+  readonly defaults: () => DeviceSettings;
+  /** The identity as a text for a file; null before there is one. */
+  exportKey(): Promise<string | null>;
+  /** @returns why not; null if the key is now this device's */
+  importKey(text: string): Promise<string | null>;
+};
+
+export const IDLE_VIEW: DeviceView = {
+  phase: "looking",
+  runId: null,
+  now: "",
+  offer: null,
+  loading: null,
+  step: null,
+  isFinishing: false,
+  workerId: null,
+  tokens: 0,
+  updates: 0,
+  tokensPerSecond: 0,
+  loss: null,
+  bytesUsed: 0,
+  firstUpdateMs: null,
+  problem: null,
+};
