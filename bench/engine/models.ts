@@ -10,8 +10,8 @@ import {
   parameterPlaces,
   parameterSpecs,
 } from "@manyhands/engine/model/config";
+import type { BatchShape } from "@manyhands/engine/train/batch-shape";
 import type { OptimizerOptions } from "@manyhands/engine/train/options";
-import type { BatchShape } from "@manyhands/engine/train/trainer";
 
 export type BenchModel = {
   readonly name: "small" | "big";

@@ -4,8 +4,9 @@
 import type { ModelConfig } from "@manyhands/engine/model/config";
 import type { Recomputation } from "@manyhands/engine/plan/predict-memory";
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
+import type { BatchShape } from "@manyhands/engine/train/batch-shape";
 import type { OptimizerOptions } from "@manyhands/engine/train/options";
-import { type BatchShape, createTrainer } from "@manyhands/engine/train/trainer";
+import { createTrainer } from "@manyhands/engine/train/trainer";
 
 export type ChildOptions = {
   readonly model: ModelConfig;

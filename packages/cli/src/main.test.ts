@@ -45,6 +45,7 @@ test("wrong input ends with code 2 and one sentence", async () => {
     [["bogus"], /^manyhands: unknown command 'bogus'\n/],
     [["demo", "--sed", "1"], /unknown option '--sed'\n\(Did you mean --seed\?\)/],
     [["demo", "--workers", "many"], /Expected a whole number from 0 to 256\./],
+    [["demo", "--memory", "much"], /Expected a size such as 800MB or 2GiB\./],
     [["demo", "--minutes", "0"], /Expected a number above 0/],
     [["demo", "--port", "70000"], /Expected a whole number from 0 to 65535\./],
     [["run"], /missing required argument 'run\.yaml'/],

@@ -38,6 +38,7 @@ export async function hostCommand(command: HostCommand): Promise<number> {
     prepared,
     folder: choice.folder,
     localWorkers: command.localWorkers === "none" ? 0 : prepared.workers,
+    memoryBytesMax: flags.memory,
     host: flags.host ?? command.defaultHost,
     port: flags.port,
     invites: command.localWorkers === "none" || prepared.workers === 0,

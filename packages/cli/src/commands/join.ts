@@ -21,13 +21,14 @@ import type { WorkerLine } from "../run/worker-lines.ts";
 import { aborted, type Interrupts, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { StatusLine } from "../view/status-line.ts";
-import { exampleText, jsonOption, wholeNumber } from "./options.ts";
+import { exampleText, jsonOption, memorySize, wholeNumber } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 type JoinFlags = {
   readonly folder?: string;
   readonly name?: string;
   readonly threads: number;
+  readonly memory?: number;
   readonly json?: boolean;
   readonly managed?: boolean;
 };
@@ -47,6 +48,7 @@ export function addJoin(program: Command, io: Io, setExitCode: SetExitCode): voi
     .option("--folder <dir>", "where this device's key and state live (default ~/.manyhands)")
     .option("--name <name>", "what people see (default: this machine's name)")
     .option("--threads <n>", "threads to train with", wholeNumber(1, 256), 1)
+    .option("--memory <size>", "what it may take (default: most of what is free)", memorySize)
     .addOption(jsonOption("status as JSON, one line per change"))
     .addOption(new Option("--managed", "a parent process stops this one").hideHelp())
     .addHelpText("after", HELP)
@@ -70,7 +72,9 @@ async function joinRun(url: string, flags: JoinFlags, io: Io): Promise<number> {
         folder,
         name: (flags.name ?? hostname()).slice(0, NAME_CHARS_MAX),
         threads: flags.threads,
+        ...(flags.memory === undefined ? {} : { memoryBytesMax: flags.memory }),
         onStatus: show.status,
+        onNotice: show.notice,
       }),
     );
     stopOnInterrupt(worker, interrupts, (text) => {
@@ -138,6 +142,7 @@ function watchParent(): Interrupts {
 
 type Reporter = {
   readonly status: (status: WorkerStatus) => void;
+  readonly notice: (sentence: string) => void;
   readonly end: (end: WorkerEnd) => void;
 };
 
@@ -165,6 +170,7 @@ function jsonReporter(io: Io): Reporter {
       if (text !== newest) print(io, text);
       newest = text;
     },
+    notice: (sentence) => printJson(io, { type: "notice", sentence } satisfies WorkerLine),
     end: ({ reason, sentence, code }) => printJson(io, { type: "end", reason, sentence, code }),
   };
 }
@@ -173,6 +179,7 @@ function lineReporter(io: Io): Reporter {
   const line = new StatusLine(io);
   return {
     status: (status) => line.show(status),
+    notice: (sentence) => line.say(sentence),
     end: ({ sentence }) => {
       line.close();
       print(io, sentence);

@@ -6,6 +6,7 @@ export const DEFAULT_PORT = 7433;
 
 export type HostFlags = {
   readonly workers?: number;
+  readonly memory?: number;
   readonly tokens?: number;
   readonly minutes?: number;
   readonly seed?: number;
@@ -36,10 +37,38 @@ function positiveNumber(max: number): (text: string) => number {
   };
 }
 
+const MEMORY_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  t: 1e12,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+  ti: 2 ** 40,
+};
+
+/** Bytes of `800MB`, `1.5 GiB` or `2g`. */
+export function memorySize(text: string): number {
+  const [, digits = "", unit = ""] = /^\s*([\d.]+)\s*([kmgt]?i?)b?\s*$/i.exec(text) ?? [];
+  const value = Number(digits) * (MEMORY_UNITS[unit.toLowerCase()] ?? Number.NaN);
+  if (digits === "" || !(value >= 1) || value > Number.MAX_SAFE_INTEGER) {
+    throw new InvalidArgumentError("Expected a size such as 800MB or 2GiB.");
+  }
+  return Math.floor(value);
+}
+
 /** The flags of demo, run and up. */
 export function addHostOptions(command: Command, options: { localWorkers: boolean }): Command {
   if (options.localWorkers) {
-    command.option("--workers <n>", "workers on this machine", wholeNumber(0, 256));
+    command
+      .option("--workers <n>", "workers on this machine", wholeNumber(0, 256))
+      .option(
+        "--memory <size>",
+        "what each of them may take (default: of what is free)",
+        memorySize,
+      );
   }
   return command
     .option("--tokens <n>", "tokens to train on", wholeNumber(1, Number.MAX_SAFE_INTEGER))

@@ -1,6 +1,7 @@
 // One run from its opening to its report, in this process: the coordinator, workers on this
 // machine, the view, and the end. `demo`, `run` and `up` are this with different choices.
 import { type Coordinator, type CreateRun, startCoordinator } from "@manyhands/coordinator/serve";
+import { memoryLimit } from "@manyhands/worker/node/memory-limit";
 import { EXIT_INTERRUPTED, EXIT_OK } from "../exit-codes.ts";
 import type { PreparedRun } from "../run-file/freeze.ts";
 import { buildTarball } from "../tarball/build-tarball.ts";
@@ -19,6 +20,8 @@ export type HostOptions = {
   readonly prepared: PreparedRun;
   readonly folder: string;
   readonly localWorkers: number;
+  /** Of each local worker. Undefined: their share of what is free. */
+  readonly memoryBytesMax: number | undefined;
   readonly host: string;
   /** Undefined: the usual port, or any other if it is taken. */
   readonly port: number | undefined;
@@ -74,8 +77,10 @@ function startLive(options: HostOptions, coordinator: Coordinator, interrupts: I
   const { folder, io, json } = options;
   const reporter = new LiveReporter({ coordinator, folder, io, isQuiet: json });
   announceOpening(options, coordinator, (text) => reporter.say(text));
+  const count = coordinator.state().phase === "finished" ? 0 : options.localWorkers;
   const workers = new LocalWorkers({
-    count: coordinator.state().phase === "finished" ? 0 : options.localWorkers,
+    count,
+    memoryBytesMax: options.memoryBytesMax ?? memoryLimit(Math.max(1, count)),
     joinUrl: coordinator.joinUrl,
     folder: runPaths(folder).workers,
     threads: 1,

@@ -18,6 +18,8 @@ export type LocalWorkersOptions = {
   /** Each worker keeps its key and state in a folder below. */
   readonly folder: string;
   readonly threads: number;
+  /** Of each. */
+  readonly memoryBytesMax: number;
   /** How to start this program again. */
   readonly program: { readonly node: string; readonly script: string };
   /** A line that a person should see. */
@@ -83,9 +85,10 @@ export class LocalWorkers {
   }
 
   #start(worker: LocalWorker): void {
-    const { program, joinUrl, folder, threads } = this.#options;
+    const { program, joinUrl, folder, threads, memoryBytesMax } = this.#options;
     const args = [program.script, "join", joinUrl, "--managed", "--json", "--name", worker.name];
     args.push("--folder", join(folder, worker.name), "--threads", String(threads));
+    args.push("--memory", String(memoryBytesMax));
     const child = spawn(program.node, args, { stdio: ["ignore", "pipe", "pipe", "ipc"] });
     worker.child = child;
     worker.state = "starting";
@@ -95,6 +98,7 @@ export class LocalWorkers {
       createInterface({ input: child.stdout }).on("line", (text) => {
         const line = decodeWorkerLine(text);
         if (line?.type === "status") worker.state = line.doing;
+        if (line?.type === "notice") this.#options.onNotice(`${worker.name}: ${line.sentence}`);
         if (line?.type === "end") last = line;
       });
     }

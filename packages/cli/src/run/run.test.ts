@@ -63,9 +63,11 @@ test("a coordinator that listens everywhere is joined at this machine's addresse
   assert.deepEqual(joinUrls(url, "127.0.0.1", ["192.168.1.5"]), [url]);
 });
 
-test("a worker's lines: status and end, and nothing else", () => {
+test("a worker's lines: status, notices and end, and nothing else", () => {
   const end = { type: "end", reason: "finished", sentence: "The run is finished.", code: null };
   assert.deepEqual(decodeWorkerLine(JSON.stringify(end)), end);
+  const notice = { type: "notice", sentence: "Memory: training needs about 200 MB." };
+  assert.deepEqual(decodeWorkerLine(JSON.stringify(notice)), notice);
   for (const line of ["", "hello", "{}", '{"type":"end"}', "[]", "null"]) {
     assert.equal(decodeWorkerLine(line), undefined, line);
   }

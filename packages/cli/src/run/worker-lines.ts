@@ -1,4 +1,4 @@
-// The lines that `join --json` prints: its status, and how it ended. One JSON object per line.
+// The lines that `join --json` prints, one JSON object each: its status, notices, and how it ended.
 import {
   checked,
   type Decoded,
@@ -30,6 +30,7 @@ const lineDecoder = tagged("type", {
     bytesUp: integer(0),
     bytesDown: integer(0),
   }),
+  notice: object({ type: oneOf("notice"), sentence: anyText }),
   end: object({
     type: oneOf("end"),
     reason: text(64),

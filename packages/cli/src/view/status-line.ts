@@ -31,6 +31,12 @@ export class StatusLine {
     this.#lastNews = news;
   }
 
+  /** A line that stays. */
+  say(text: string): void {
+    if (this.#screen) this.#screen.printAbove(text);
+    else this.#io.stdout.write(`${text}\n`);
+  }
+
   close(): void {
     this.#screen?.close();
   }

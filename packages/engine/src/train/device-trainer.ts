@@ -6,10 +6,11 @@ import { type ModelConfig, parameterCount } from "../model/config.ts";
 import { type WeightInput, weightInputs } from "../model/decoder.ts";
 import type { StatefulExecutable, StatefulRuntime } from "../runtime/runtime.ts";
 import { integerPower } from "./adamw.ts";
+import type { BatchShape } from "./batch-shape.ts";
 import type { OptimizerState, StepOptions } from "./optimizer.ts";
 import type { OptimizerOptions } from "./options.ts";
 import { type STEP_SCALARS, stepGraph, usesMuon } from "./step-graph.ts";
-import { type BatchShape, DivergedError, type StepResult } from "./trainer.ts";
+import { DivergedError, type StepResult } from "./trainer.ts";
 
 export type DeviceTrainerOptions = {
   readonly runtime: StatefulRuntime;

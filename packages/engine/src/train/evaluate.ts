@@ -8,7 +8,7 @@ import { type ModelConfig, parameterCount } from "../model/config.ts";
 import { decoderLogits, weightFeeds, weightTensors } from "../model/decoder.ts";
 import { crossEntropy } from "../model/layers.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
-import type { BatchShape } from "./trainer.ts";
+import type { BatchShape } from "./batch-shape.ts";
 
 export type EvaluatorOptions = {
   readonly runtime: Runtime;

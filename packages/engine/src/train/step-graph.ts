@@ -20,9 +20,9 @@ import {
   weightTensors,
 } from "../model/decoder.ts";
 import type { Carried } from "../runtime/runtime.ts";
+import type { BatchShape } from "./batch-shape.ts";
 import { MUON_QUINTIC, type NewtonSchulz, orthogonalized, POLAR_EXPRESS } from "./newton-schulz.ts";
 import type { AdamwOptions, MuonOptions, OptimizerOptions } from "./options.ts";
-import type { BatchShape } from "./trainer.ts";
 
 export type StepGraph = {
   readonly graph: Graph;

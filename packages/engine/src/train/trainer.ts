@@ -6,18 +6,12 @@ import { type ModelConfig, parameterCount } from "../model/config.ts";
 import { MemoryLimitError, planTraining, type TrainingPlan } from "../plan/plan-training.ts";
 import type { Recomputation } from "../plan/predict-memory.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import type { BatchShape } from "./batch-shape.ts";
 import { createSource } from "./create-source.ts";
 import { FlatMemory } from "./flat-memory.ts";
 import type { GradientSource, MicroBatch } from "./gradient-source.ts";
 import { Optimizer, type OptimizerState, type StepOptions } from "./optimizer.ts";
 import type { OptimizerOptions } from "./options.ts";
-
-export type BatchShape = {
-  /** B: windows per step. */
-  readonly sequences: number;
-  /** T: tokens that the model sees in each. */
-  readonly contextLength: number;
-};
 
 export type TrainerOptions = {
   readonly runtime: Runtime;

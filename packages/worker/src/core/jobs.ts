@@ -4,7 +4,14 @@ import { nextFollowJob, onCheckpointLoaded, onFollowed, onRoundsListed } from ".
 import { nextRoundJob, onEvaluationFailed, onTrainingFailed, onWorkDone } from "./round.ts";
 import { reconnect } from "./session.ts";
 import { arm, endWith, jitterMs, notice, send, type Turn } from "./state.ts";
-import type { Failure, Job, Outcome, WorkerEnd } from "./types.ts";
+import {
+  type EndReason,
+  type Failure,
+  type Job,
+  MEMORY_LIMIT,
+  type Outcome,
+  type WorkerEnd,
+} from "./types.ts";
 import { nextUpdateJob, onUploaded, pendingFrom, refuse } from "./update.ts";
 
 const AGAIN_STREAM = 2;
@@ -156,7 +163,7 @@ export function onFailed(turn: Turn, id: number, failure: Failure): void {
       return;
     case "prepare":
       if (transient) tryAgain(turn, sentence);
-      else endWith(turn, "compute-failed", `This device cannot train the run: ${sentence}`);
+      else endWith(turn, unpreparedBy(code), `This device cannot train the run: ${sentence}`);
       return;
     case "upload":
       if (code === "auth/session") reconnect(turn, sentence);
@@ -171,6 +178,11 @@ export function onFailed(turn: Turn, id: number, failure: Failure): void {
       if (transient || code !== null) onFetchFailed(turn, failure);
       else endWith(turn, "diverged", `An aggregate could not be applied: ${sentence}`);
   }
+}
+
+/** Another try would need as much memory; another failure may pass with a restart. */
+function unpreparedBy(code: Failure["code"]): EndReason {
+  return code === MEMORY_LIMIT ? "unsupported" : "compute-failed";
 }
 
 /** What was asked for may be gone since the welcome: a new one says where things are now. */

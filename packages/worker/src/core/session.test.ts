@@ -5,7 +5,7 @@ import { hashOf, testRun } from "@manyhands/protocol/testing/fixtures";
 import { KERNEL_SET, PROTOCOL_VERSION } from "@manyhands/protocol/version";
 import fc from "fast-check";
 import { AUTHORITY, CoreDriver, openRound, SIGNATURE } from "../testing/core-driver.ts";
-import type { EndReason, WorkerEffect } from "./types.ts";
+import { type EndReason, MEMORY_LIMIT, type WorkerEffect } from "./types.ts";
 
 function timerAt(effects: readonly WorkerEffect[], timer: string): number | null | undefined {
   const armed = effects.findLast((effect) => effect.kind === "timer" && effect.timer === timer);
@@ -101,6 +101,23 @@ test("a run other than the one that the id names is refused", () => {
   driver.greet();
   driver.welcome({ run: testRun({ innerSteps: 11 }) });
   assert.equal(driver.end()?.reason, "refused");
+});
+
+test("a device without memory for the run leaves; another failure to prepare may be a crash's", () => {
+  for (const [code, reason] of [
+    [MEMORY_LIMIT, "unsupported"],
+    [null, "compute-failed"],
+  ] as const) {
+    const driver = new CoreDriver();
+    driver.input({ kind: "started" });
+    driver.greet();
+    driver.welcome();
+    driver.restored();
+    assert.equal(driver.job("prepare").kind, "prepare");
+    driver.fail({ sentence: "training does not fit", code });
+    assert.equal(driver.end()?.reason, reason);
+    assert.match(driver.end()?.sentence ?? "", /This device cannot train the run: training does/);
+  }
 });
 
 test("an outer momentum is refused: a joiner could not know it", () => {

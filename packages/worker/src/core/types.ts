@@ -117,9 +117,12 @@ export type Failure = {
   readonly sentence: string;
   /** Could the same job succeed later, with nothing changed here? */
   readonly transient: boolean;
-  /** The protocol's code, when a peer refused. */
+  /** The protocol's code, when a peer refused; MEMORY_LIMIT when this device is too small. */
   readonly code: string | null;
 };
+
+/** The code of a run that does not fit in the memory that this worker may take. */
+export const MEMORY_LIMIT = "device/memory";
 
 export type TimerName =
   | "reconnect"
@@ -178,8 +181,8 @@ export type WorkerEffect =
  * protocol-mismatch and kernel-mismatch: another version · unknown-run · token: not admitted ·
  * run-finished: it was over before we came · refused: the coordinator says that we broke the
  * protocol · replaced: another process uses this device's key · diverged: our weights are not the
- * coordinator's · unsupported: the run needs what this version lacks · compute-failed: this
- * device's results are unusable · storage-failed: the folder cannot be written.
+ * coordinator's · unsupported: the run needs what this version or device lacks · compute-failed:
+ * this device's results are unusable · storage-failed: the folder cannot be written.
  */
 export type EndReason =
   | "finished"

@@ -5,13 +5,20 @@ import { f32Bytes } from "@manyhands/aggregation/roots";
 import { AssertionError, assert, defined, unreachable } from "@manyhands/base/assert";
 import { list, problemText } from "@manyhands/base/decode";
 import { ManyhandsError, messageOf } from "@manyhands/base/errors";
+import { MemoryLimitError } from "@manyhands/engine/plan/plan-training";
 import { NetworkError, RefusedError } from "@manyhands/net/errors";
 import { type ClosedRound, closedRoundDecoder } from "@manyhands/protocol/messages";
 import { type FrozenRun, tokensPerStep } from "@manyhands/protocol/run-config";
 import { innerStepScale } from "@manyhands/protocol/schedule";
 import { Replica } from "../core/replica.ts";
 import type { WeightsName } from "../core/stored.ts";
-import type { Failure, Job, JobKind, OutcomeOf } from "../core/types.ts";
+import {
+  type Failure,
+  type Job,
+  type JobKind,
+  MEMORY_LIMIT,
+  type OutcomeOf,
+} from "../core/types.ts";
 import {
   f32From,
   readOptimizer,
@@ -301,6 +308,10 @@ export function failureOf(caught: unknown): Failure | null {
   if (BUGS.some((bug) => caught instanceof bug)) return null;
   const sentence = messageOf(caught);
   if (caught instanceof NetworkError) return { sentence, transient: true, code: null };
+  if (caught instanceof MemoryLimitError) {
+    const advice = caught.hint === undefined ? "" : `; ${caught.hint}`;
+    return { sentence: `${sentence}${advice}`, transient: false, code: MEMORY_LIMIT };
+  }
   if (caught instanceof RefusedError) {
     return { sentence, transient: false, code: caught.code ?? `http/${caught.status}` };
   }

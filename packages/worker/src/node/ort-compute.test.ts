@@ -4,11 +4,14 @@ import { after, test } from "node:test";
 import { utf8 } from "@manyhands/base/bytes";
 import { InputError } from "@manyhands/base/errors";
 import { parameterSpecs } from "@manyhands/engine/model/config";
+import { planTraining } from "@manyhands/engine/plan/plan-training";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { testRun } from "@manyhands/protocol/testing/fixtures";
+import { MEMORY_LIMIT } from "../core/types.ts";
 import { failureOf } from "../host/job-runner.ts";
 import type { TrainRequest } from "../host/ports.ts";
-import { OrtCompute } from "./ort-compute.ts";
+import { memoryLimit, ownMemoryLimit } from "./memory-limit.ts";
+import { OrtCompute, optimizerOptions } from "./ort-compute.ts";
 
 const FILE = utf8("the quick brown fox jumps over the lazy dog. ".repeat(60));
 
@@ -139,6 +142,69 @@ test("weights that are not numbers fail the training, and are no bug of ours", a
   const { compute, base } = await prepared();
   const broken = base.map(() => Number.NaN);
   await assert.rejects(compute.train(request(broken)), (error) => failureOf(error) !== null);
+});
+
+/** A batch whose activations count. */
+function wideRun() {
+  const run = tinyRun("adamw");
+  const recipe = { ...run.recipe, batchSequences: 64, contextLength: 32 };
+  return { ...run, recipe };
+}
+
+function computeWithin(memoryBytesMax: number) {
+  const notices: string[] = [];
+  const onNotice = (sentence: string) => void notices.push(sentence);
+  const compute = new OrtCompute({ threads: 1, nowMicros: () => 0, memoryBytesMax, onNotice });
+  all.push(compute);
+  return { compute, notices };
+}
+
+test("with memory to spare the whole batch is taken at once, and nothing is said", async () => {
+  const { compute, notices } = computeWithin(8e9);
+  await compute.prepare(wideRun(), [FILE]);
+  assert.deepEqual(notices, []);
+});
+
+test("a run that does not fit is trained in smaller pieces, and says so", async () => {
+  const run = wideRun();
+  const whole = planTraining({
+    model: run.model,
+    optimizer: optimizerOptions(run.recipe),
+    batch: { sequences: 64, contextLength: 32 },
+    evaluates: true,
+  });
+  const { compute, notices } = computeWithin(1.1 * whole.totalBytes);
+  await compute.prepare(run, [FILE]);
+  assert.equal(notices.length, 1);
+  assert.match(notices[0] ?? "", /^Memory: training needs about \d+ MB .*\d+ of 64 sequences/);
+  assert.match(notices[0] ?? "", /weights 1 MB, .*runtime \d+ MB/);
+  const base = compute.initialWeights(run);
+  const { meanLoss } = await compute.train(request(base, { innerSteps: 2 }));
+  assert.ok(meanLoss > 0);
+  const free = computeWithin(8e9).compute;
+  await free.prepare(run, [FILE]);
+  const [small, large] = [await compute.evaluate(base, [0, 1]), await free.evaluate(base, [0, 1])];
+  assert.equal(small.tokens, large.tokens);
+  assert.ok(Math.abs(small.loss - large.loss) < 1e-6 * large.loss);
+});
+
+test("a run that cannot fit fails before anything is compiled, with what it needs", async () => {
+  const { compute } = computeWithin(50e6);
+  await assert.rejects(compute.prepare(tinyRun(), [FILE]), (error) => {
+    const failure = failureOf(error);
+    assert.equal(failure?.code, MEMORY_LIMIT);
+    assert.equal(failure?.transient, false);
+    assert.match(failure?.sentence ?? "", /does not fit: .* of the 50 MB .*; allow more memory/);
+    return true;
+  });
+});
+
+test("by default a worker may take most of what is free, shared among the machine's workers", () => {
+  const free = process.availableMemory();
+  const limit = memoryLimit(1);
+  assert.ok(limit > 0 && limit < Math.max(free, process.availableMemory()));
+  assert.ok(memoryLimit(4) < limit / 2);
+  assert.ok(ownMemoryLimit() > memoryLimit(2));
 });
 
 test("a run with other fragments than this engine's is refused with the first that differs", async () => {

@@ -6,7 +6,7 @@ import { defined } from "@manyhands/base/assert";
 import { InputError } from "@manyhands/base/errors";
 import { splitTokens } from "@manyhands/engine/data/dataset";
 import { Sampler } from "@manyhands/engine/data/sampler";
-import { parameterSpecs } from "@manyhands/engine/model/config";
+import { parameterCount, parameterSpecs } from "@manyhands/engine/model/config";
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
 import { createEvaluator, type Evaluator } from "@manyhands/engine/train/evaluate";
@@ -20,6 +20,10 @@ export type OrtComputeOptions = {
   readonly threads: number;
   /** Microseconds that never run backwards. */
   readonly nowMicros: () => number;
+  /** How much memory the process may take. Unknown by default. */
+  readonly memoryBytesMax?: number | undefined;
+  /** A sentence that a person may want to read. */
+  readonly onNotice?: ((sentence: string) => void) | undefined;
 };
 
 type Prepared = {
@@ -41,19 +45,24 @@ export class OrtCompute implements ComputePort {
     this.#options = options;
   }
 
+  /** @throws MemoryLimitError if the run cannot fit, before anything is compiled */
   async prepare(run: FrozenRun, files: readonly Uint8Array[]): Promise<void> {
     if (this.#prepared) return;
     const { model, recipe, dataset, seed } = run;
-    const { threads } = this.#options;
+    const { threads, memoryBytesMax } = this.#options;
     checkFragments(run);
     const { train, validation } = splitTokens(files, dataset.validationBps);
     const { batchSequences: sequences, contextLength } = recipe;
     const sampler = new Sampler({ train, contextLength, seed });
     const batch = { sequences, contextLength };
     const graph = { runtime: ortNode, model, batch, threads };
-    const trainer = await createTrainer({ ...graph, optimizer: optimizerOptions(recipe) });
+    const optimizer = optimizerOptions(recipe);
+    const memory = { memoryBytesMax, evaluates: true, otherBytes: heldBytes(run, files) };
+    const trainer = await createTrainer({ ...graph, optimizer, ...memory });
+    this.#tellPlan(trainer);
     await setImmediate();
-    const evaluator = await createEvaluator(graph);
+    const micro = { contextLength, sequences: trainer.plan?.microBatch ?? sequences };
+    const evaluator = await createEvaluator({ ...graph, batch: micro });
     this.#prepared = {
       run,
       trainer,
@@ -62,6 +71,13 @@ export class OrtCompute implements ComputePort {
       validation: Int32Array.from(validation),
       tokens: new Int32Array(sequences * (contextLength + 1)),
     };
+  }
+
+  /** What goes without saying is not said: the whole batch at once, with room to spare. */
+  #tellPlan({ plan, batch }: Trainer): void {
+    if (plan === undefined) return;
+    const whole = plan.microBatch === batch.sequences && plan.recomputation === "none";
+    if (!whole || plan.verdict !== "fits") this.#options.onNotice?.(`Memory: ${plan.sentence}.`);
   }
 
   initialWeights(run: FrozenRun): Float32Array {
@@ -147,6 +163,23 @@ export class OrtCompute implements ComputePort {
   #parts(): Prepared {
     return defined(this.#prepared, "compute was prepared first");
   }
+}
+
+/** A worker's weights, residual, update and what compresses it, each as large as the model. */
+const MODEL_COPIES = 5;
+/** The worker's code, its connection and its messages, measured. */
+const WORKER_BYTES = 30e6;
+const FLOAT_BYTES = 4;
+
+/** Bytes that a worker holds beside trainer and evaluator: data, and the run's shared state. */
+function heldBytes({ model, dataset }: FrozenRun, files: readonly Uint8Array[]): number {
+  const data = files.reduce((sum, file) => sum + file.length, 0);
+  const validation = (data * dataset.validationBps) / 10_000;
+  // Several files are joined: for a moment there are two of each.
+  const joined = files.length > 1 ? data : 0;
+  return (
+    WORKER_BYTES + data + joined + FLOAT_BYTES * (validation + MODEL_COPIES * parameterCount(model))
+  );
 }
 
 /** The run's fragments are this engine's parameters, in its order. @throws InputError if not */

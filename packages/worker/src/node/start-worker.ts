@@ -18,6 +18,7 @@ import { DiskFiles } from "./disk-files.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { deviceIdentity, verifySignature } from "./identity.ts";
 import { type JoinUrl, parseJoinUrl } from "./join-url.ts";
+import { ownMemoryLimit } from "./memory-limit.ts";
 import { OrtCompute } from "./ort-compute.ts";
 
 export type WorkerOptions = {
@@ -29,6 +30,8 @@ export type WorkerOptions = {
   readonly name: string;
   /** Threads inside one operation. Default 1. */
   readonly threads?: number;
+  /** How much memory this process may take. Default: most of what is free now. */
+  readonly memoryBytesMax?: number;
   /** Blobs by name, may be shared by workers of one machine. Default: inside the folder. */
   readonly cacheFolder?: string;
   readonly onStatus?: (status: WorkerStatus) => void;
@@ -140,7 +143,14 @@ function nodePorts(options: WorkerOptions, target: JoinUrl, agents: MeteredAgent
         }),
     },
     api: apiPort(target, agents, cache),
-    compute: options.compute ?? new OrtCompute({ threads, nowMicros }),
+    compute:
+      options.compute ??
+      new OrtCompute({
+        threads,
+        nowMicros,
+        memoryBytesMax: options.memoryBytesMax ?? ownMemoryLimit(),
+        onNotice: options.onNotice,
+      }),
     files: new DiskFiles(join(folder, "runs", target.runId)),
     timers,
     hash: sha256,
