@@ -11,6 +11,7 @@ export type RunPaths = {
   readonly blobs: string;
   readonly keys: string;
   readonly lock: string;
+  readonly exportFolder: string;
   readonly exportedModel: string;
 };
 
@@ -22,6 +23,7 @@ export function runPaths(folder: string): RunPaths {
     blobs: join(folder, "blobs"),
     keys: join(folder, "keys.json"),
     lock: join(folder, "lock.sqlite"),
+    exportFolder: join(folder, "export"),
     exportedModel: join(folder, "export", "model.safetensors"),
   };
 }

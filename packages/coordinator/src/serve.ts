@@ -20,6 +20,7 @@ import { decodeRow } from "./log/log.ts";
 import { SqliteLog } from "./log/sqlite-log.ts";
 import type { HostedRun } from "./server/hosted-run.ts";
 import type { ServerLimits } from "./server/limits.ts";
+import type { RunMaker } from "./server/owner-routes.ts";
 import { startServer } from "./server/server.ts";
 import { RunTraffic } from "./server/traffic.ts";
 import type { RunStatus } from "./status.ts";
@@ -44,6 +45,8 @@ export type CoordinatorOptions = {
   readonly tarball?: (() => Uint8Array) | undefined;
   readonly checkpointEvery?: number | undefined;
   readonly limits?: Partial<ServerLimits> | undefined;
+  /** Makes further runs that an owner asks for in the page. */
+  readonly maker?: RunMaker | undefined;
   /** The run has stopped itself: a bug, or a damaged file. The caller closes. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
 };
@@ -200,13 +203,16 @@ async function serveRun(opened: OpenedRun, parts: ServeParts): Promise<Coordinat
   const { runId } = core.state;
   const traffic = new RunTraffic(log.sideValue(TRAFFIC_KEY));
   const { admissionToken, ownerToken } = keys;
-  const hosted: HostedRun = { core, log, blobs, admissionToken, ownerToken, traffic };
+  const { exportFolder } = paths;
+  const tokens = { admissionToken, ownerToken };
+  const hosted: HostedRun = { core, log, blobs, ...tokens, traffic, exportFolder };
   const server = await startServer({
     runs: new Map([[runId, hosted]]),
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
     tarball: options.tarball,
     limits: options.limits,
+    maker: options.maker,
     now: systemClock.now,
   });
   const keepTraffic = () => {

@@ -13,6 +13,8 @@ export type HostedRun = {
   readonly admissionToken: string;
   readonly ownerToken: string;
   readonly traffic: RunTraffic;
+  /** Where the finished model is, once it is. */
+  readonly exportFolder: string;
 };
 
 export type Role =
@@ -23,10 +25,14 @@ export type Role =
 
 const BEARER = /^Bearer ([\x21-\x7e]{1,128})$/i;
 
+export function bearerOf(authorization: string | undefined): string | null {
+  return BEARER.exec(authorization ?? "")?.[1] ?? null;
+}
+
 /** Who sends this Authorization header; null for nobody that the run knows. */
 export function roleOf(run: HostedRun, authorization: string | undefined): Role | null {
-  const token = BEARER.exec(authorization ?? "")?.[1];
-  if (token === undefined) return null;
+  const token = bearerOf(authorization);
+  if (token === null) return null;
   if (sameSecret(token, run.ownerToken)) return { kind: "owner" };
   if (sameSecret(token, run.admissionToken)) return { kind: "guest" };
   const workerId = run.core.workerOfSession(token);

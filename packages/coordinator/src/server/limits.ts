@@ -37,6 +37,9 @@ export const ROWS_PER_ANSWER = 1_024;
 /** Closed rounds of one answer in columns. */
 export const COLUMNS_PER_ANSWER = 4_096;
 
+/** A data file that an owner uploads to begin a run: it is kept in memory until it is stored. */
+export const RUN_DATA_BYTES_MAX = 256 * 1024 * 1024;
+
 /** Rate limit: tokens flow in with time, each message takes one. */
 export class TokenBucket {
   readonly #burst: number;

@@ -10,6 +10,7 @@ import { addControlSockets } from "./control-socket.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
 import type { HostedRun } from "./hosted-run.ts";
 import { SERVER_LIMITS, type ServerLimits } from "./limits.ts";
+import { addOwnerRoutes, type RunMaker } from "./owner-routes.ts";
 import { frontPage } from "./page.ts";
 import { RunGate } from "./run-gate.ts";
 import { addRunRoutes } from "./run-routes.ts";
@@ -24,6 +25,8 @@ export type ServerOptions = {
   /** The worker as a package; without it there is none to download. */
   readonly tarball?: (() => Uint8Array) | undefined;
   readonly limits?: Partial<ServerLimits> | undefined;
+  /** Makes runs that an owner asks for; without it this server hosts what it was given. */
+  readonly maker?: RunMaker | undefined;
   /** Milliseconds, never falling: for rates. */
   readonly now: () => number;
 };
@@ -58,6 +61,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   addRunRoutes(app, { runs, gate, meter });
   addHistoryRoutes(app, gate);
   addBlobRoutes(app, gate);
+  addOwnerRoutes(app, { gate, maker: options.maker });
   addPublicRoutes(app, options);
   const endSockets = addControlSockets(app.server, { runs, meter, limits, now });
   try {
