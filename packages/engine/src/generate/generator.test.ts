@@ -1,22 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "@manyhands/base/random";
-import { type LlamaConfig, parameterCount } from "../model/config.ts";
+import { contextLimit, type ModelConfig, parameterCount } from "../model/config.ts";
 import { ortNode } from "../runtime/ort-node.ts";
 import { type PackedTensor, readVectors, relativeDistance, unpack } from "../vectors.ts";
 import { createGenerator, Decoding, DecodingGraphs } from "./generator.ts";
 
 type ModelVector = {
   readonly name: string;
-  readonly config: LlamaConfig;
+  readonly config: ModelConfig;
   readonly tokens: PackedTensor;
   readonly weights: PackedTensor;
   readonly logits: PackedTensor;
 };
 
-const { models: all } = readVectors<{ models: readonly ModelVector[] }>("models");
-/** GPT-2's cannot be generated from: it has no cache of keys and values. */
-const models = all.filter(({ config }) => !("modelType" in config));
+const { models } = readVectors<{ models: readonly ModelVector[] }>("models");
 
 function weightsOf(vector: ModelVector): Float32Array {
   return Float32Array.from(unpack(vector.weights));
@@ -25,7 +23,7 @@ function weightsOf(vector: ModelVector): Float32Array {
 for (const vector of models) {
   test(`${vector.name}: token by token, the logits are those of transformers`, async () => {
     const graphs = await DecodingGraphs.compile({ runtime: ortNode, model: vector.config });
-    const decoding = new Decoding(vector.config, graphs, weightsOf(vector));
+    const decoding = new Decoding(graphs, weightsOf(vector));
     const [, time = 0, vocabSize = 0] = vector.logits.shape;
     const expected = unpack(vector.logits).subarray(0, time * vocabSize);
     const ids = Array.from(unpack(vector.tokens)).slice(0, time);
@@ -52,7 +50,7 @@ assert(vector);
 
 test("one seed gives one text, beyond the window too, and another seed another", async () => {
   const generator = await createGenerator({ runtime: ortNode, model: vector.config });
-  const length = 3 * vector.config.maxPositionEmbeddings;
+  const length = 3 * contextLimit(vector.config);
   const options = { weights: weightsOf(vector), prompt: [1, 2], tokenCountMax: length };
   const one = await collect(generator.generate({ ...options, seed: 1 }));
   assert.equal(one.length, length);
@@ -64,9 +62,9 @@ test("one seed gives one text, beyond the window too, and another seed another",
 
 test("a full window goes on as if its newer half had been the prompt", async () => {
   const graphs = await DecodingGraphs.compile({ runtime: ortNode, model: vector.config });
-  const decoding = new Decoding(vector.config, graphs, weightsOf(vector));
-  const fresh = new Decoding(vector.config, graphs, weightsOf(vector));
-  const size = vector.config.maxPositionEmbeddings;
+  const decoding = new Decoding(graphs, weightsOf(vector));
+  const fresh = new Decoding(graphs, weightsOf(vector));
+  const size = contextLimit(vector.config);
   const random = new Random(5);
   const ids = Array.from({ length: size + 1 }, () => random.below(vector.config.vocabSize));
   await decoding.read(ids.slice(0, size));

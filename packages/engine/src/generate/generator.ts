@@ -1,17 +1,31 @@
 // Text generation: tokens one after the other, with cached keys and values.
 // It deliberately knows token ids only; text belongs to the tokenizer.
-import { assert } from "@manyhands/base/assert";
+import { assert, defined } from "@manyhands/base/assert";
+import { InputError } from "@manyhands/base/errors";
 import { Random } from "@manyhands/base/random";
-import { headSize, type LlamaConfig } from "../model/config.ts";
+import {
+  contextLimit,
+  headSize,
+  isGpt2,
+  keyValueHeads,
+  layerCount,
+  type ModelConfig,
+} from "../model/config.ts";
 import { weightFeeds } from "../model/decoder.ts";
 import { MASKED, ropeTables } from "../model/layers.ts";
+import { ropeBase } from "../model/llama.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
-import { prefillGraph, stepGraph } from "./decoding-graphs.ts";
+import { prefillGraph, stepGraph, type View, viewOf, type Window } from "./decoding-graphs.ts";
 import { type SamplingOptions, sampleToken } from "./sampler.ts";
 
 export type GeneratorOptions = {
   readonly runtime: Runtime;
-  readonly model: LlamaConfig;
+  readonly model: ModelConfig;
+  /**
+   * Tokens that the caches hold, and that the model sees. Default: as many as the model was made
+   * for, but at most 2048; caches of all that a large model could see would fill the memory.
+   */
+  readonly contextLength?: number;
   /** Threads inside one operation. Default 1. */
   readonly threads?: number;
 };
@@ -19,7 +33,7 @@ export type GeneratorOptions = {
 export type GenerateOptions = SamplingOptions & {
   /** Flat, in the order of parameterSpecs. Read for every token: they must not change meanwhile. */
   readonly weights: Float32Array;
-  /** One token or more; of a long prompt the model sees the last maxPositionEmbeddings. */
+  /** One token or more; of a long prompt the model sees the last contextLength. */
   readonly prompt: Int32Array | readonly number[];
   readonly tokenCountMax: number;
   readonly seed: number;
@@ -28,6 +42,9 @@ export type GenerateOptions = SamplingOptions & {
 };
 
 type Arrays = Record<string, Float32Array>;
+type Inputs = Record<string, Float32Array | Int32Array>;
+
+const CONTEXT_LENGTH_MAX = 2_048;
 
 /** A prompt is padded to a power of two of this or more, so that a short one costs little. */
 const PREFILL_TOKENS_MIN = 16;
@@ -36,17 +53,26 @@ const PREFILL_TOKENS_MIN = 16;
 export class DecodingGraphs {
   readonly #options: GeneratorOptions;
   readonly #prefills = new Map<number, Promise<Executable>>();
+  readonly window: Window;
   readonly step: Executable;
 
-  private constructor(options: GeneratorOptions, step: Executable) {
+  private constructor(options: GeneratorOptions, window: Window, step: Executable) {
     this.#options = options;
+    this.window = window;
     this.step = step;
   }
 
   /** @throws RuntimeError if the runtime rejects the graph */
   static async compile(options: GeneratorOptions): Promise<DecodingGraphs> {
     const { runtime, model, threads = 1 } = options;
-    return new DecodingGraphs(options, await runtime.compile(stepGraph(model), { threads }));
+    const limit = contextLimit(model);
+    const size = Math.min(limit, options.contextLength ?? CONTEXT_LENGTH_MAX);
+    if (!(Number.isSafeInteger(size) && size >= 1)) {
+      throw new InputError(`contextLength must be an integer ≥ 1, found ${options.contextLength}`);
+    }
+    const window = { model, size };
+    const step = await runtime.compile(stepGraph(window), { threads });
+    return new DecodingGraphs(options, window, step);
   }
 
   /** For prompts of so many tokens or fewer. @returns what runs, and the tokens it reads */
@@ -54,7 +80,7 @@ export class DecodingGraphs {
     const { runtime, model, threads = 1 } = this.#options;
     let time = PREFILL_TOKENS_MIN;
     while (time < count) time *= 2;
-    time = Math.min(time, model.maxPositionEmbeddings);
+    time = Math.min(time, this.window.size);
     const known = this.#prefills.get(time);
     const graph = known ?? runtime.compile(prefillGraph(model, time), { threads });
     this.#prefills.set(time, graph);
@@ -68,18 +94,16 @@ export class DecodingGraphs {
 }
 
 class Generator {
-  readonly #model: LlamaConfig;
   readonly #graphs: DecodingGraphs;
 
-  constructor(model: LlamaConfig, graphs: DecodingGraphs) {
-    this.#model = model;
+  constructor(graphs: DecodingGraphs) {
     this.#graphs = graphs;
   }
 
   /** Token ids after the prompt. Equal options give equal tokens on one machine. */
   async *generate(options: GenerateOptions): AsyncGenerator<number, void, void> {
     const random = new Random(options.seed);
-    const decoding = new Decoding(this.#model, this.#graphs, options.weights);
+    const decoding = new Decoding(this.#graphs, options.weights);
     let logits = await decoding.read(Array.from(options.prompt));
     for (let count = 1; count <= options.tokenCountMax; count++) {
       const id = sampleToken(logits, options, random);
@@ -96,42 +120,46 @@ class Generator {
 
 /** One text in progress: its window and the keys and values of every place in it. */
 export class Decoding {
-  readonly #model: LlamaConfig;
+  readonly #model: ModelConfig;
+  /** S. */
+  readonly #size: number;
   readonly #graphs: DecodingGraphs;
   readonly #weights: Readonly<Record<string, Float32Array>>;
   readonly #caches: Arrays = {};
-  readonly #mask: Float32Array;
+  /** A layer of each view. */
+  readonly #views: ReadonlyMap<View, number>;
   readonly #ids: number[] = [];
 
-  constructor(model: LlamaConfig, graphs: DecodingGraphs, weights: Float32Array) {
+  constructor(graphs: DecodingGraphs, weights: Float32Array) {
+    const { model, size } = graphs.window;
     this.#model = model;
+    this.#size = size;
     this.#graphs = graphs;
     this.#weights = weightFeeds(model, weights);
-    const size = model.maxPositionEmbeddings;
-    this.#mask = new Float32Array(size);
-    for (let layer = 0; layer < model.numHiddenLayers; layer++) {
-      const length = model.numKeyValueHeads * size * headSize(model);
+    const views = new Map<View, number>();
+    for (let layer = 0; layer < layerCount(model); layer++) {
+      const length = keyValueHeads(model) * size * headSize(model);
       this.#caches[`cached key ${layer}`] = new Float32Array(length);
       this.#caches[`cached value ${layer}`] = new Float32Array(length);
+      views.set(viewOf(model, layer), layer);
     }
+    this.#views = views;
   }
 
   /** Starts over with these tokens, or the last S of them. @returns the logits of the next token */
   async read(ids: readonly number[]): Promise<Float32Array> {
-    const size = this.#model.maxPositionEmbeddings;
-    const window = ids.slice(-size);
+    const window = ids.slice(-this.#size);
     assert(window.length > 0, "generation starts with one token or more");
     this.#ids.splice(0, this.#ids.length, ...window);
     const { graph, time } = await this.#graphs.prefill(window.length);
     const padded = new Int32Array(time);
     padded.set(window);
-    const outputs = await graph.run({ ...this.#weights, ids: padded });
+    const last = Int32Array.of(window.length - 1);
+    const outputs = await graph.run({ ...this.#weights, ids: padded, last });
     for (const [name, cache] of Object.entries(this.#caches)) {
       this.#keep(cache, outputs[name.replace("cached ", "")] ?? new Float32Array(), 0);
     }
-    const { vocabSize } = this.#model;
-    const last = (window.length - 1) * vocabSize;
-    return outputs["logits"]?.slice(last, last + vocabSize) ?? new Float32Array();
+    return defined(outputs["logits"], "a prefill gives logits");
   }
 
   /**
@@ -141,36 +169,51 @@ export class Decoding {
    * @returns the logits of the token after it
    */
   async next(id: number): Promise<Float32Array> {
-    const size = this.#model.maxPositionEmbeddings;
     const place = this.#ids.length;
-    if (place === size) return this.read([...this.#ids.slice(Math.floor(size / 2) + 1), id]);
-    const width = headSize(this.#model);
-    const span = { first: place, time: 1 };
-    const { cos, sin } = ropeTables(width, this.#model.ropeTheta, span);
-    this.#mask.fill(0).fill(MASKED, place, size);
+    if (place === this.#size) {
+      return this.read([...this.#ids.slice(Math.floor(this.#size / 2) + 1), id]);
+    }
     const ids = Int32Array.of(id);
-    const feeds = { ...this.#weights, ...this.#caches, cos, sin, mask: this.#mask, ids };
+    const feeds = { ...this.#weights, ...this.#caches, ...this.#sight(place), ids };
     const outputs = await this.#graphs.step.run(feeds);
     for (const [name, cache] of Object.entries(this.#caches)) {
       this.#keep(cache, outputs[name.replace("cached ", "")] ?? new Float32Array(), place);
     }
     this.#ids.push(id);
-    return outputs["logits"] ?? new Float32Array();
+    return defined(outputs["logits"], "a step gives logits");
+  }
+
+  /** What the token at a place sees, and where it is: the inputs of the step that tell. */
+  #sight(place: number): Inputs {
+    const model = this.#model;
+    const feeds: Inputs = isGpt2(model) ? { place: Int32Array.of(place) } : {};
+    for (const [view, layer] of this.#views) {
+      const mask = new Float32Array(this.#size).fill(MASKED, place);
+      feeds[`${view} mask`] = mask;
+      if (isGpt2(model)) continue;
+      const span = { first: place, time: 1 };
+      const { cos, sin } = ropeTables(headSize(model), ropeBase(model, layer), span);
+      feeds[`${view} cos`] = cos;
+      feeds[`${view} sin`] = sin;
+      const { slidingWindow = this.#size } = model;
+      if (view === "local") mask.fill(MASKED, 0, Math.max(0, place - slidingWindow + 1));
+    }
+    return feeds;
   }
 
   /** fresh [KV, T, D] into cache [KV, S, D], from a place on. */
   #keep(cache: Float32Array, fresh: Float32Array, place: number): void {
-    const { numKeyValueHeads: heads, maxPositionEmbeddings: size } = this.#model;
+    const heads = keyValueHeads(this.#model);
     const width = headSize(this.#model);
     const length = fresh.length / heads;
     for (let head = 0; head < heads; head++) {
       const own = fresh.subarray(head * length, (head + 1) * length);
-      cache.set(own, (head * size + place) * width);
+      cache.set(own, (head * this.#size + place) * width);
     }
   }
 }
 
 /** @throws RuntimeError if the runtime rejects a graph */
 export async function createGenerator(options: GeneratorOptions): Promise<Generator> {
-  return new Generator(options.model, await DecodingGraphs.compile(options));
+  return new Generator(await DecodingGraphs.compile(options));
 }

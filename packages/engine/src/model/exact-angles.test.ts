@@ -25,8 +25,8 @@ test("a root raised to its degree is the number", () => {
 });
 
 test("a position's angles do not depend on where the table begins", () => {
-  const whole = ropeTables(8, 500, { first: 0, time: 20 });
-  const tail = ropeTables(8, 500, { first: 13, time: 7 });
+  const whole = ropeTables(8, { theta: 500 }, { first: 0, time: 20 });
+  const tail = ropeTables(8, { theta: 500 }, { first: 13, time: 7 });
   assert.deepEqual(tail.cos, whole.cos.subarray(13 * 4));
   assert.deepEqual(tail.sin, whole.sin.subarray(13 * 4));
 });

@@ -2,7 +2,13 @@
 // bits. It deliberately uses no logarithm, sine or runtime, whose last bits differ between
 // machines.
 import { Random } from "@manyhands/base/random";
-import { type ModelConfig, type ParameterPlace, parameterPlaces } from "./config.ts";
+import {
+  featuresOf,
+  isGpt2,
+  type ModelConfig,
+  type ParameterPlace,
+  parameterPlaces,
+} from "./config.ts";
 
 /** The standard deviation of matrices that read the residual stream, and of a tied embedding. */
 const INITIAL_STD = 0.02;
@@ -18,7 +24,8 @@ const UNIFORMS = 12;
 const UNIFORM_STEPS = 65536;
 
 /**
- * The flat initial weights, in the order of parameterSpecs. Norm gains are 1; biases, o_proj,
+ * The flat initial weights, in the order of parameterSpecs. Norm gains are 1 (a weight of 0 where
+ * Gemma adds the 1); biases, o_proj,
  * down_proj, c_proj and lm_head are 0; the embedding is approximately N(0, 0.3²), or N(0, 0.02²) if
  * it is the head too; everything else is N(0, 0.02²). Parameter number p draws from stream p of the
  * seed.
@@ -27,23 +34,24 @@ const UNIFORM_STEPS = 65536;
  */
 export function initialWeights(config: ModelConfig, seed: number): Float32Array {
   const places = parameterPlaces(config);
+  const gain = isGpt2(config) ? 1 : 1 - featuresOf(config).gainOffset;
   const last = places.at(-1);
   const weights = new Float32Array(last ? last.offset + last.size : 0);
   places.forEach((place, stream) => {
     const values = weights.subarray(place.offset, place.offset + place.size);
     const wide = EMBEDDINGS.includes(place.name) && !config.tieWordEmbeddings;
     const std = wide ? EMBEDDING_STD : INITIAL_STD;
-    fill(values, place, { random: new Random(seed, stream), std });
+    fill(values, place, { random: new Random(seed, stream), std, gain });
   });
   return weights;
 }
 
-type Normal = { readonly random: Random; readonly std: number };
+type Draw = { readonly random: Random; readonly std: number; readonly gain: number };
 
-function fill(values: Float32Array, place: ParameterPlace, { random, std }: Normal): void {
+function fill(values: Float32Array, place: ParameterPlace, { random, std, gain }: Draw): void {
   if (place.name.endsWith(".bias")) return;
   if (place.shape.length === 1) {
-    values.fill(1);
+    values.fill(gain);
     return;
   }
   if (ZERO_SUFFIXES.some((suffix) => place.name.endsWith(suffix))) return;

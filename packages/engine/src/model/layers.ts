@@ -2,6 +2,7 @@
 // They deliberately hold no weights.
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
+import type { RopeScaling } from "./config.ts";
 import { cosSin, root } from "./exact-angles.ts";
 
 /** Below every score, yet finite: e^(x − max) is exactly 0 for it, and no NaN can arise. */
@@ -34,6 +35,14 @@ export function gelu(x: Tensor): Tensor {
   });
 }
 
+/** max(x, 0)², whose gradient is 2 max(x, 0) dy. */
+export function reluSquared(x: Tensor): Tensor {
+  const positive = ir.where(ir.less(x, ir.scalar(0)), ir.scalar(0), x);
+  return ir.withGradient(ir.mul(positive, positive), [x], (dy) => [
+    ir.mul(dy, ir.mul(positive, ir.scalar(2))),
+  ]);
+}
+
 /** x · wᵀ with w [out, in], as Hugging Face stores it: x [N, in] → [N, out]. */
 export function linear(x: Tensor, weight: Tensor): Tensor {
   return ir.matmul(x, weight, { transposeB: true });
@@ -41,15 +50,16 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
 
 export type KeyValue = { readonly key: Tensor; readonly value: Tensor };
 
+type Masked = { readonly mask: Tensor; readonly scale: number };
+
 /**
- * softmax(q kᵀ / √D + mask) v. The gradient uses Σ dp·p = Σ do·o, which is D wide instead of T
+ * softmax(scale · q kᵀ + mask) v. The gradient uses Σ dp·p = Σ do·o, which is D wide instead of T
  * wide.
  *
  * @param q    [B, G, Tq, D], and mask broadcasts to [B, G, Tq, Tk]
  * @param k    [B, G, Tk, D], and v alike
  */
-function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
-  const scale = 1 / Math.sqrt(q.shape.at(-1) ?? 1);
+function attention(q: Tensor, k: Tensor, v: Tensor, { mask, scale }: Masked): Tensor {
   const scores = ir.matmul(q, k, { transposeB: true, scale });
   const p = ir.softmax(ir.add(scores, mask));
   const o = ir.matmul(p, v);
@@ -71,8 +81,8 @@ function attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor): Tensor {
  * @param past of S places [B, KV, S, D], and mask [1, S] says which of them are filled
  * @param own  of the token itself [B, KV, 1, D]
  */
-export function cachedAttention(q: Tensor, past: KeyValue, own: KeyValue, mask: Tensor): Tensor {
-  const scale = 1 / Math.sqrt(q.shape.at(-1) ?? 1);
+export function cachedAttention(q: Tensor, past: KeyValue & Masked, own: KeyValue): Tensor {
+  const { mask, scale } = past;
   const places = past.key.shape[2] ?? 0;
   const before = ir.add(ir.matmul(q, past.key, { transposeB: true, scale }), mask);
   const itself = ir.matmul(q, own.key, { transposeB: true, scale });
@@ -85,36 +95,63 @@ export function cachedAttention(q: Tensor, past: KeyValue, own: KeyValue, mask: 
 const BLOCKED_TIME_MIN = 64;
 const BLOCKS = 2;
 
+export type CausalOptions = {
+  /** What scores are multiplied by. Default: 1/√D. */
+  readonly scale?: number;
+  /** How many places a query sees, its own included. Default: all up to its own. */
+  readonly window?: number | undefined;
+};
+
 /**
- * Attention in which a query sees its own place and before. The queries are cut in blocks, each
- * with no more keys than it may see: two blocks save a quarter of the products, and half of the
- * masked scores, on which softmax is slowest.
+ * Attention in which a query sees its own place and those before, or a window of them. The queries
+ * are cut in blocks, each with no more keys than it may see: two blocks save a quarter of the
+ * products, and half of the masked scores, on which softmax is slowest.
  *
  * @param q [B, KV, G, T, D]: G heads share a key
  * @param k [B, KV, T, D], and v alike
  */
-export function causalAttention(q: Tensor, k: Tensor, v: Tensor): Tensor {
+export function causalAttention(
+  q: Tensor,
+  { key, value }: KeyValue,
+  options: CausalOptions = {},
+): Tensor {
   const [batch = 1, keyHeads = 1, group = 1, time = 1, width = 1] = q.shape;
+  const { scale = 1 / Math.sqrt(width), window = time } = options;
   const blocks = time >= BLOCKED_TIME_MIN && time % BLOCKS === 0 ? BLOCKS : 1;
   const rows = time / blocks;
   const parts = Array.from({ length: blocks }, (_, block) => {
     const [start, end] = [block * rows, (block + 1) * rows];
+    const first = Math.max(0, start - window + 1);
     const own = ir.reshape(ir.slice(q, 3, start, end), [batch, keyHeads, group * rows, width]);
-    const mask = causalMask(group, start, end);
-    const mixed = attention(own, ir.slice(k, 2, 0, end), ir.slice(v, 2, 0, end), mask);
+    const mask = causalMask(group, { start, end, first, window });
+    const [k, v] = [ir.slice(key, 2, first, end), ir.slice(value, 2, first, end)];
+    const mixed = attention(own, k, v, { mask, scale });
     return ir.reshape(mixed, [batch, keyHeads, group, rows, width]);
   });
   return ir.concat(parts, 3);
 }
 
-/** [G (end − start), end], for queries start … end − 1, G times: 0 where one may look. */
-function causalMask(group: number, start: number, end: number): Tensor {
-  const rows = end - start;
-  const mask = new Float32Array(group * rows * end);
+type Span = {
+  readonly start: number;
+  readonly end: number;
+  readonly first: number;
+  readonly window: number;
+};
+
+/**
+ * [G (end − start), end − first], for queries start … end − 1, G times, and keys first … end − 1: 0
+ * where one may look.
+ */
+function causalMask(group: number, { start, end, first, window }: Span): Tensor {
+  const [rows, columns] = [end - start, end - first];
+  const mask = new Float32Array(group * rows * columns);
   for (let row = 0; row < group * rows; row++) {
-    mask.fill(MASKED, row * end + start + (row % rows) + 1, (row + 1) * end);
+    const place = start + (row % rows);
+    mask.fill(MASKED, row * columns + place - first + 1, (row + 1) * columns);
+    const hidden = Math.max(0, place - window + 1 - first);
+    mask.fill(MASKED, row * columns, row * columns + hidden);
   }
-  return ir.constant(mask, [group * rows, end]);
+  return ir.constant(mask, [group * rows, columns]);
 }
 
 /**
@@ -138,27 +175,51 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   });
 }
 
+export type RopeBase = { readonly theta: number; readonly scaling?: RopeScaling | undefined };
+
 /**
- * cos and sin of position × θ^(−2i/D), for positions first … first + time − 1: two [time, D/2].
- * The same bits on every peer.
+ * cos and sin of position × frequency, with frequencies θ^(−2i/D), perhaps scaled, for positions
+ * first … first + time − 1: two [time, D/2]. The same bits on every peer.
  */
 export function ropeTables(
   width: number,
-  theta: number,
+  base: RopeBase,
   span: { readonly first: number; readonly time: number },
 ): { readonly cos: Float32Array; readonly sin: Float32Array } {
   const half = width / 2;
   const cos = new Float32Array(span.time * half);
   const sin = new Float32Array(span.time * half);
-  const ratio = root(theta, half);
-  for (let t = 0; t < span.time; t++) {
-    let frequency = 1;
-    for (let i = 0; i < half; i++) {
-      const angle = cosSin((span.first + t) * frequency);
+  const ratio = root(base.theta, half);
+  let frequency = 1;
+  for (let i = 0; i < half; i++) {
+    const scaled = scaledFrequency(frequency, base.scaling);
+    for (let t = 0; t < span.time; t++) {
+      const angle = cosSin((span.first + t) * scaled);
       cos[t * half + i] = angle.cos;
       sin[t * half + i] = angle.sin;
-      frequency /= ratio;
     }
+    frequency /= ratio;
   }
   return { cos, sin };
+}
+
+const TURN = 6.283185307179586;
+
+/**
+ * A frequency for a longer context. Linear: f / factor. Llama 3: waves that fit lowFreqFactor times
+ * or less into the original context are stretched by the factor, those that fit highFreqFactor times
+ * or more are left alone, and between them the two are mixed.
+ *
+ * @source Meta's Llama 3.1 reference; Hugging Face calls it "llama3"
+ */
+function scaledFrequency(frequency: number, scaling: RopeScaling | undefined): number {
+  if (scaling === undefined) return frequency;
+  const stretched = frequency / scaling.factor;
+  if (scaling.ropeType === "linear") return stretched;
+  const { lowFreqFactor: low, highFreqFactor: high } = scaling;
+  const waves = (scaling.originalMaxPositionEmbeddings * frequency) / TURN;
+  if (waves < low) return stretched;
+  if (waves > high) return frequency;
+  const share = (waves - low) / (high - low);
+  return (1 - share) * stretched + share * frequency;
 }

@@ -1,110 +1,157 @@
-// The Llama decoder as IR: embedding, L blocks of attention and SwiGLU with RMSNorm before each,
-// norm, head. It deliberately has no biases, no dropout and no state.
+// The decoder of Llama and its relatives as IR: embedding, L blocks of attention and a gated
+// feed-forward with RMSNorm before each, norm, head. What a relative does differently is a feature
+// (config.ts); it deliberately has no dropout and no state.
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
-import { headSize, type LlamaConfig } from "./config.ts";
-import type { Decoder } from "./decoder.ts";
+import { selfAttention } from "./attention-block.ts";
+import { eightBits, ternary } from "./bit-linear.ts";
+import { type Features, featuresOf, headSize, isSliding, type LlamaConfig } from "./config.ts";
 import {
-  cachedAttention,
-  causalAttention,
-  type KeyValue,
-  linear,
-  ropeTables,
-  silu,
-} from "./layers.ts";
+  type BlockPlace,
+  type Decoder,
+  type DecoderOptions,
+  type LinearModule,
+  type Lookup,
+  plainLinear,
+} from "./decoder.ts";
+import { gelu, linear, type RopeBase, reluSquared, ropeTables, silu } from "./layers.ts";
 
-/** Where in time a decoder's input lies. */
-export type Positions = { readonly cos: Tensor; readonly sin: Tensor };
-/** What a single new token sees besides itself: keys and values of S places, [1, S] says which. */
-export type Past = KeyValue & { readonly mask: Tensor };
-
-/** Positions 0 … T − 1, causal. */
-function fullPositions(config: LlamaConfig, time: number): Positions {
-  const width = headSize(config);
-  const { cos, sin } = ropeTables(width, config.ropeTheta, { first: 0, time });
-  return {
-    cos: ir.constant(cos, [time, width / 2]),
-    sin: ir.constant(sin, [time, width / 2]),
-  };
-}
-
-export type LlamaOptions = {
-  /** Default: 0 … T − 1. */
-  readonly positions?: Positions;
-  /**
-   * Takes a layer's new keys and values. What it gives back is the past of a single token; if that
-   * is nothing, the tokens see each other, causally.
-   */
-  readonly cache?: (layer: number, fresh: KeyValue) => Past | undefined;
+type Tables = { readonly cos: Tensor; readonly sin: Tensor };
+type Parts = {
+  readonly config: LlamaConfig;
+  readonly features: Features;
+  readonly options: DecoderOptions;
+  /** cos and sin of a layer's positions. */
+  readonly tables: (layer: number, time: number) => Tables;
 };
 
-type Parts = LlamaOptions & { readonly config: LlamaConfig };
+const ACTIVATIONS = { silu, gelu, relu2: reluSquared };
 
-export function llamaDecoder(config: LlamaConfig, options: LlamaOptions = {}): Decoder {
-  const tables = new Map<number, Positions>();
-  const positionsOf = (time: number): Positions => {
-    const positions = options.positions ?? tables.get(time) ?? fullPositions(config, time);
-    tables.set(time, positions);
-    return positions;
-  };
-  const eps = config.rmsNormEps;
+/** Theta and scaling of a layer: Gemma's sliding layers have a theta of their own. */
+export function ropeBase(config: LlamaConfig, layer: number): RopeBase {
+  const { ropeLocalBaseFreq, ropeTheta, ropeScaling } = config;
+  return isSliding(config, layer) && ropeLocalBaseFreq !== undefined
+    ? { theta: ropeLocalBaseFreq }
+    : { theta: ropeTheta, scaling: ropeScaling };
+}
+
+export function llamaDecoder(config: LlamaConfig, options: DecoderOptions = {}): Decoder {
+  const features = featuresOf(config);
+  const parts = { config, features, options, tables: tableMaker(config, options) };
   return {
     hiddenSize: config.hiddenSize,
     layerCount: config.numHiddenLayers,
     blockPrefix: (layer) => `model.layers.${layer}.`,
+    layerKind: (layer) => (isSliding(config, layer) ? 1 : 0),
     embed: (weight, ids) => {
       const rows = ir.reshape(ids, [ids.shape.reduce((size, dim) => size * dim, 1)]);
-      return ir.gather(weight("model.embed_tokens.weight"), rows);
+      const embedded = ir.gather(weight("model.embed_tokens.weight"), rows);
+      const scale = features.embeddingScale;
+      return scale === 1 ? embedded : ir.mul(embedded, ir.scalar(scale));
     },
-    attend: (weight, x, { layer, batch, time }) => {
-      const parts = { ...options, config, positions: positionsOf(time) };
-      const normed = ir.rmsNormalize(x, weight("input_layernorm.weight"), eps);
-      const qkv = linear(normed, weight("self_attn.qkv_proj.weight"));
-      const rows = ir.reshape(qkv, [batch, time, qkv.shape[1] ?? 0]);
-      const mixed = selfAttention(parts, layer, rows);
-      return ir.add(x, linear(mixed, weight("self_attn.o_proj.weight")));
-    },
-    feedForward: (weight, x) => {
-      const normed = ir.rmsNormalize(x, weight("post_attention_layernorm.weight"), eps);
-      const gate = silu(linear(normed, weight("mlp.gate_proj.weight")));
-      // The gate second: a runtime that computes the newest first is then done with it before up.
-      const hidden = ir.mul(linear(normed, weight("mlp.up_proj.weight")), gate);
-      return ir.add(x, linear(hidden, weight("mlp.down_proj.weight")));
-    },
+    attend: (weight, x, place) => attend(parts, weight, x, place),
+    feedForward: (weight, x, layer) => feedForward(parts, weight, x, layer),
     head: (weight, x) => {
-      const final = ir.rmsNormalize(x, weight("model.norm.weight"), eps);
+      const final = normalize(parts, weight, "model.norm", x);
       const name = config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
       return linear(final, weight(name));
     },
   };
 }
 
-/** qkv [B, T, (H + 2 KV) D] → the mixed values [B·T, H·D]. */
-function selfAttention(
-  parts: Parts & { readonly positions: Positions },
-  layer: number,
-  qkv: Tensor,
-): Tensor {
-  const { config, positions } = parts;
-  const [heads, keyValueHeads] = [config.numAttentionHeads, config.numKeyValueHeads];
-  const [batch = 1, time = 1] = qkv.shape;
+/** Positions 0 … T − 1 once per theta and T, unless the caller feeds positions. */
+function tableMaker(config: LlamaConfig, options: DecoderOptions): Parts["tables"] {
+  const made = new Map<string, Tables>();
   const width = headSize(config);
-  const group = heads / keyValueHeads;
-  const split = ir.reshape(qkv, [batch, time, heads + 2 * keyValueHeads, width]);
-  const byHead = ir.transpose(split, [0, 2, 1, 3]);
-  const keysEnd = heads + keyValueHeads;
-  const rotate = (x: Tensor): Tensor => ir.rope(x, positions.cos, positions.sin);
-  const q = rotate(ir.slice(byHead, 1, 0, heads));
-  const fresh = {
-    key: rotate(ir.slice(byHead, 1, heads, keysEnd)),
-    value: ir.slice(byHead, 1, keysEnd, keysEnd + keyValueHeads),
+  return (layer, time) => {
+    const given = options.positions?.rope?.(layer);
+    if (given) return given;
+    const base = ropeBase(config, layer);
+    const key = `${base.theta} ${time}`;
+    const known = made.get(key);
+    if (known) return known;
+    const { cos, sin } = ropeTables(width, base, { first: 0, time });
+    const shape = [time, width / 2];
+    const tables = { cos: ir.constant(cos, shape), sin: ir.constant(sin, shape) };
+    made.set(key, tables);
+    return tables;
   };
-  const past = parts.cache?.(layer, fresh);
-  // Queries of the heads that share a key are rows of one matrix: the keys are never repeated.
-  const shape = [batch, keyValueHeads, group];
-  const mixed = past
-    ? cachedAttention(ir.reshape(q, [...shape, width]), past, fresh, past.mask)
-    : causalAttention(ir.reshape(q, [...shape, time, width]), fresh.key, fresh.value);
-  const byTime = ir.transpose(ir.reshape(mixed, [batch, heads, time, width]), [0, 2, 1, 3]);
-  return ir.reshape(byTime, [batch * time, heads * width]);
+}
+
+function normalize({ config, features }: Parts, weight: Lookup, name: string, x: Tensor): Tensor {
+  const own = weight(`${name}.weight`);
+  const gain = features.gainOffset === 0 ? own : ir.add(own, ir.scalar(features.gainOffset));
+  return ir.rmsNormalize(x, gain, config.rmsNormEps);
+}
+
+/** The first half's way back into the residual stream, or the second's. */
+function addTo(
+  parts: Parts,
+  weight: Lookup,
+  norm: string,
+  [x, y]: readonly [Tensor, Tensor],
+): Tensor {
+  return ir.add(x, parts.features.sandwichNorms ? normalize(parts, weight, norm, y) : y);
+}
+
+function attend(parts: Parts, weight: Lookup, x: Tensor, place: BlockPlace): Tensor {
+  const { config, features, options } = parts;
+  const [heads, keyValueHeads] = [config.numAttentionHeads, config.numKeyValueHeads];
+  const width = headSize(config);
+  const normed = normalize(parts, weight, "input_layernorm", x);
+  const qkv = multiply(parts, normed, {
+    ...{ name: "self_attn.qkv_proj", layer: place.layer, weight, bias: features.qkvBias },
+    parts: [
+      { name: "self_attn.q_proj", size: heads * width },
+      { name: "self_attn.k_proj", size: keyValueHeads * width },
+      { name: "self_attn.v_proj", size: keyValueHeads * width },
+    ],
+  });
+  const { cos, sin } = parts.tables(place.layer, place.time);
+  const mixed = selfAttention(qkv, place, {
+    ...{ heads, keyValueHeads, width, scale: features.attentionScale, cache: options.cache },
+    window: isSliding(config, place.layer) ? config.slidingWindow : undefined,
+    prepare: (head, kind) => {
+      const norm = `self_attn.${kind}_norm`;
+      return ir.rope(features.headNorms ? normalize(parts, weight, norm, head) : head, cos, sin);
+    },
+  });
+  const own = features.subNorms
+    ? normalize(parts, weight, "self_attn.attn_sub_norm", mixed)
+    : mixed;
+  const module = { name: "self_attn.o_proj", layer: place.layer, weight };
+  const out = multiply(parts, own, { ...module, bias: features.outputBias });
+  return addTo(parts, weight, "post_attention_layernorm", [x, out]);
+}
+
+function feedForward(parts: Parts, weight: Lookup, x: Tensor, layer: number): Tensor {
+  const { features } = parts;
+  const entry = features.sandwichNorms ? "pre_feedforward_layernorm" : "post_attention_layernorm";
+  const normed = normalize(parts, weight, entry, x);
+  const product = (name: string, input: Tensor): Tensor =>
+    multiply(parts, input, { name, layer, weight, bias: features.mlpBias });
+  const gate = ACTIVATIONS[features.activation](product("mlp.gate_proj", normed));
+  // The gate second: a runtime that computes the newest first is then done with it before up.
+  const hidden = ir.mul(product("mlp.up_proj", normed), gate);
+  const own = features.subNorms ? normalize(parts, weight, "mlp.ffn_sub_norm", hidden) : hidden;
+  return addTo(parts, weight, "post_feedforward_layernorm", [x, product("mlp.down_proj", own)]);
+}
+
+type Module = Pick<LinearModule, "name" | "layer" | "weight" | "bias"> & Partial<LinearModule>;
+
+/** A matrix product of a block, by the options' way of building it. */
+function multiply({ config, options }: Parts, x: Tensor, module: Module): Tensor {
+  const { name, weight } = module;
+  return (options.linear ?? plainLinear)(x, {
+    inputMajor: false,
+    parts: module.parts ?? [{ name, size: outSize(config, name) }],
+    ...module,
+    weight,
+    activation: config.bitLinear === undefined ? undefined : eightBits,
+    quantize: config.bitLinear === "online" ? ternary : undefined,
+  });
+}
+
+function outSize({ hiddenSize, intermediateSize }: LlamaConfig, name: string): number {
+  return /gate_proj|up_proj/.test(name) ? intermediateSize : hiddenSize;
 }

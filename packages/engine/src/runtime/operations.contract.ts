@@ -93,7 +93,7 @@ const BUILDS: Readonly<Record<string, Build>> = {
   attention: plain((q, k, v) => {
     const [batch = 1, heads = 1, time = 1, width = 1] = q.shape;
     const grouped = ir.reshape(q, [batch, k.shape[1] ?? 1, heads / (k.shape[1] ?? 1), time, width]);
-    return ir.reshape(causalAttention(grouped, k, v), q.shape);
+    return ir.reshape(causalAttention(grouped, { key: k, value: v }), q.shape);
   }),
   crossEntropy: plain(crossEntropy),
 };

@@ -1,5 +1,5 @@
 // Loss and gradients of one micro-batch, block by block: only the blocks' inputs are kept, and the
-// way back computes each block's inside again. One compiled block serves all of them.
+// way back computes each block's inside again. One compiled block serves all of its kind.
 // @source Chen et al. 2016, "Training deep nets with sublinear memory cost"
 import { defined } from "@manyhands/base/assert";
 import { gradients } from "../autodiff/gradients.ts";
@@ -28,11 +28,12 @@ import {
  * | graph    | inputs                            | outputs                  |
  * | -------- | --------------------------------- | ------------------------ |
  * | embed    | ids, its weights                  | y [N, C]                 |
- * | block    | x [N, C], a block's weights       | middle, y [N, C]         |
+ * | block k  | x [N, C], a block's weights       | middle, y [N, C]         |
  * | head     | x, targets, its weights           | loss, dx, d its weights  |
- * | unblock  | x, middle, dy, a block's weights  | dx, d a block's weights  |
+ * | unblock k| x, middle, dy, a block's weights  | dx, d a block's weights  |
  * | unembed  | ids, dy                           | d its weights            |
  *
+ * k is the block's kind: most models have one, Gemma has two.
  * The middle, after attention, is kept too: it costs as much as x, saves a product, and lets go of
  * one half of a block before the other is computed again. Rows of different sequences do not meet on
  * the way forward, so block takes a few sequences at a time (N is theirs), in less memory.
@@ -41,10 +42,9 @@ import {
  */
 export type BlockGraphs = {
   readonly embed: Graph;
-  readonly block: Graph;
   readonly head: Graph;
-  readonly unblock: Graph;
   readonly unembed: Graph;
+  readonly [block: `${"block" | "unblock"} ${number}`]: Graph;
 };
 
 /** A block's weights go by what follows the block's prefix, so that one graph serves all blocks. */
@@ -54,26 +54,45 @@ export function blockGraphs(micro: MicroBatch): BlockGraphs {
   const ids = ir.input("ids", [batch, time], "i32");
   const targets = ir.input("targets", [batch, time], "i32");
   const x = ir.input("x", [batch * time, decoder.hiddenSize]);
-  const dy = ir.input("dy", x.shape);
   const weights = weightTensors(micro.model);
-  const own = ownWeights(micro.model, decoder);
   const embedded = decoder.embed(lookup(weights), ids);
-  const middle = ir.input("middle", x.shape);
-  const attended = decoder.attend(lookup(own), x, { layer: 0, batch, time });
-  const few = forwardSequences(micro);
-  const fewX = ir.input("x", [few * time, decoder.hiddenSize]);
-  const fewAttended = decoder.attend(lookup(own), fewX, { layer: 0, batch: few, time });
-  const upper = slopesOf(against(decoder.feedForward(lookup(own), middle), dy), middle);
-  const lower = slopesOf(against(attended, defined(upper["dx"], "the middle has a slope")), x);
+  const dy = ir.input("dy", x.shape);
   const loss = sharedLoss(decoder.head(lookup(weights), x), targets, micro.share);
   const slopes = slopesOf(loss, x);
   return {
     embed: graphOf({ y: embedded }),
-    block: graphOf({ middle: fewAttended, y: decoder.feedForward(lookup(own), fewAttended) }),
     head: graphOf({ loss, ...slopes }),
-    unblock: graphOf({ ...lower, ...omit(upper, "dx") }),
     unembed: graphOf(withHeads(slopesOf(against(embedded, dy)), slopes)),
+    ...Object.fromEntries(firstOfKinds(decoder).flatMap((layer) => kindGraphs(micro, layer))),
   };
+}
+
+/** A layer of each kind. */
+function firstOfKinds(decoder: Decoder): readonly number[] {
+  const kinds = Array.from({ length: decoder.layerCount }, (_, layer) => decoder.layerKind(layer));
+  return kinds.flatMap((kind, layer) => (kinds.indexOf(kind) === layer ? [layer] : []));
+}
+
+/** block and unblock of the kind that a layer is of, by their names. */
+function kindGraphs(micro: MicroBatch, layer: number): readonly (readonly [string, Graph])[] {
+  const decoder = decoderOf(micro.model);
+  const { sequences: batch, contextLength: time } = micro;
+  const own = lookup(ownWeights(micro.model, decoder));
+  const x = ir.input("x", [batch * time, decoder.hiddenSize]);
+  const dy = ir.input("dy", x.shape);
+  const middle = ir.input("middle", x.shape);
+  const attended = decoder.attend(own, x, { layer, batch, time });
+  const few = forwardSequences(micro);
+  const fewX = ir.input("x", [few * time, decoder.hiddenSize]);
+  const fewAttended = decoder.attend(own, fewX, { layer, batch: few, time });
+  const upper = slopesOf(against(decoder.feedForward(own, middle, layer), dy), middle);
+  const lower = slopesOf(against(attended, defined(upper["dx"], "the middle has a slope")), x);
+  const kind = decoder.layerKind(layer);
+  const y = decoder.feedForward(own, fewAttended, layer);
+  return [
+    [`block ${kind}`, graphOf({ middle: fewAttended, y })],
+    [`unblock ${kind}`, graphOf({ ...lower, ...omit(upper, "dx") })],
+  ];
 }
 
 /** Parts of a micro-batch on the way forward, and how many rows are worth a part of their own. */
@@ -131,7 +150,7 @@ function slopesOf(scalar: Tensor, x?: Tensor): Record<string, Tensor> {
 
 type Views = Readonly<Record<string, Float32Array>>;
 type Mode = "overwrite" | "add";
-type Sessions = Readonly<Record<keyof BlockGraphs, Executable>>;
+type Sessions = { readonly [K in keyof BlockGraphs]: Executable };
 
 /** A part of the model: its weights, and where their gradients go, under the graphs' names. */
 class Part {
@@ -192,6 +211,8 @@ export class BlockGradients implements GradientSource {
   readonly #tied: Views;
   /** What enters each block, and what leaves the last. */
   readonly #states: readonly Float32Array[];
+  /** The kind of each block. */
+  readonly #kinds: readonly number[];
   /** The middle of each block. */
   readonly #middles: readonly Float32Array[];
   /** A gradient of a state. The other, in turn, takes the place of the last state. */
@@ -226,6 +247,7 @@ export class BlockGradients implements GradientSource {
         .filter(([name]) => compiled.graphs.head.outputs.has(name))
         .map(([name, { shape }]) => [name, new Float32Array(sizeOf(shape))]),
     );
+    this.#kinds = layers.map((layer) => decoder.layerKind(layer));
     this.#forwardSize = forwardSequences(micro) * micro.contextLength * decoder.hiddenSize;
     const rows = micro.sequences * micro.contextLength;
     const state = (): Float32Array => new Float32Array(rows * decoder.hiddenSize);
@@ -244,12 +266,17 @@ export class BlockGradients implements GradientSource {
     const compile = (graph: Graph): Promise<Executable> => runtime.compile(graph, { threads });
     const sessions = {
       embed: await compile(graphs.embed),
-      block: await compile(graphs.block),
       head: await compile(graphs.head),
-      unblock: await compile(graphs.unblock),
       unembed: await compile(graphs.unembed),
     };
-    return new BlockGradients(micro, arrays, { graphs, sessions });
+    const blocks: Record<`${"block" | "unblock"} ${number}`, Executable> = {};
+    for (const layer of firstOfKinds(decoderOf(micro.model))) {
+      const kind = decoderOf(micro.model).layerKind(layer);
+      for (const name of [`block ${kind}`, `unblock ${kind}`] as const) {
+        blocks[name] = await compile(defined(graphs[name], `there is a graph ${name}`));
+      }
+    }
+    return new BlockGradients(micro, arrays, { graphs, sessions: { ...sessions, ...blocks } });
   }
 
   async run({ ids, targets }: MicroTokens, mode: Mode): Promise<number> {
@@ -272,16 +299,25 @@ export class BlockGradients implements GradientSource {
     return defined(this.#middles[layer], `there is a middle of block ${layer}`);
   }
 
+  #kind(layer: number): number {
+    return defined(this.#kinds[layer], `block ${layer} is of a kind`);
+  }
+
+  #session(name: "block" | "unblock", layer: number): Executable {
+    return defined(this.#sessions[`${name} ${this.#kind(layer)}`], "each kind has its graphs");
+  }
+
   async #forward(ids: Int32Array): Promise<void> {
     await this.#sessions.embed.run({ ...this.#edges.weights, ids }, { y: this.#state(0) });
     for (const [layer, { weights }] of this.#blocks.entries()) {
       const [x, middle] = [this.#state(layer), this.#middle(layer)];
       const y = this.#state(layer + 1);
+      const session = this.#session("block", layer);
       for (let start = 0; start < x.length; start += this.#forwardSize) {
         const part = (whole: Float32Array): Float32Array =>
           whole.subarray(start, start + this.#forwardSize);
         const into = { middle: part(middle), y: part(y) };
-        await this.#sessions.block.run({ ...weights, x: part(x) }, into);
+        await session.run({ ...weights, x: part(x) }, into);
       }
     }
   }
@@ -299,11 +335,12 @@ export class BlockGradients implements GradientSource {
     mode: Mode,
   ): Promise<void> {
     const part = defined(this.#blocks[layer], `there is a block ${layer}`);
+    const kind = this.#kind(layer);
     const into = part.targets(mode);
     const kept = { x: this.#state(layer), middle: this.#middle(layer) };
     const feeds = { ...part.weights, ...kept, dy };
-    await this.#sessions.unblock.run(feeds, { ...into, dx });
-    part.settle(this.#graphs.unblock, into);
+    await this.#session("unblock", layer).run(feeds, { ...into, dx });
+    part.settle(defined(this.#graphs[`unblock ${kind}`], "each kind has its graphs"), into);
   }
 
   async #unembed(ids: Int32Array, dy: Float32Array, mode: Mode): Promise<void> {
