@@ -442,6 +442,8 @@ const owner = {
   exportFiles: "Files in the usual format of Hugging Face",
   createTitle: "A new run",
   createOff: "This coordinator hosts one run. Start it with a folder for runs to create more here.",
+  hostToken: "The host's token",
+  hostTokenHelp: "The terminal shows it where the host was started. It is no run's token.",
   template: "Template",
   templates: {
     tiny: "Tiny: a minute on a laptop",

@@ -75,6 +75,7 @@ function hosted(pretence: Pretence): HostedRun {
     admissionToken: GUEST_TOKEN,
     ownerToken: OWNER_TOKEN,
     traffic: new RunTraffic(),
+    exportFolder: "",
   };
 }
 

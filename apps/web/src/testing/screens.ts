@@ -5,7 +5,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { GUEST_TOKEN, type PretendServer, startPretendServer } from "./pretend-server.ts";
+import {
+  GUEST_TOKEN,
+  OWNER_TOKEN,
+  type PretendServer,
+  startPretendServer,
+} from "./pretend-server.ts";
 import { pretences, type RunName, SHOTS, type Shot } from "./shots.ts";
 
 const DIST = join(import.meta.dirname, "../../dist-screens");
@@ -90,13 +95,17 @@ async function prepare(context: BrowserContext, shot: Shot, stage: Stage): Promi
   const workerId = stage.workerIds[shot.run] ?? null;
   const links = shot.isStranger ? {} : { [runId]: GUEST_TOKEN };
   const device = shot.device ? { runId, workerId, ...shot.device } : {};
+  const owner = shot.isOwner ? { [runId]: OWNER_TOKEN } : {};
+  const given = [{ runId, name: "shakespeare", tokens: 934_000, updates: 57 }];
   await context.addInitScript(
-    ({ links, device }) => {
+    ({ links, device, owner, given }) => {
       localStorage.setItem("manyhands.links", JSON.stringify(links));
       localStorage.setItem("manyhands.profile", JSON.stringify({ name: "Grace", team: "Loom" }));
+      localStorage.setItem("manyhands.given", JSON.stringify(given));
+      sessionStorage.setItem("manyhands.owner", JSON.stringify(owner));
       Object.assign(window, { pretend: device });
     },
-    { links, device },
+    { links, device, owner, given },
   );
 }
 

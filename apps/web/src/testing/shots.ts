@@ -15,6 +15,8 @@ export type Shot = {
   readonly device?: Partial<DeviceView>;
   /** Without its join link. */
   readonly isStranger?: boolean;
+  /** With the owner's token of the run. */
+  readonly isOwner?: boolean;
   /** A button to press first, by its name. */
   readonly press?: string;
   /** Text to wait for before the picture. */
@@ -165,4 +167,11 @@ export const SHOTS: readonly Shot[] = [
     until: "is damaged",
   },
   { name: "limits", path: "/limits", run: "busy" },
+  { name: "people", path: "/runs/:run/people", run: "busy", device: TRAINING },
+  { name: "people-empty", path: "/runs/:run/people", run: "empty" },
+  { name: "certificate", path: "/runs/:run/certificate", run: "finished", device: TRAINING },
+  { name: "profile", path: "/profile", run: "busy", device: TRAINING },
+  { name: "owner-token", path: "/owner", run: "busy" },
+  { name: "owner", path: "/owner", run: "busy", isOwner: true },
+  { name: "model-begin", path: "/runs/:run/model", run: "busy" },
 ];
