@@ -10,7 +10,7 @@ import { createEvaluator } from "@manyhands/engine/train/evaluate";
 import { createTrainer } from "@manyhands/engine/train/trainer";
 import { POSITION_END } from "@manyhands/protocol/limits";
 import { learningRateScale } from "@manyhands/protocol/schedule";
-import { optimizerOptions } from "@manyhands/worker/node/ort-compute";
+import { optimizerOptions } from "@manyhands/worker/compute/run-facts";
 import { prepareRun } from "manyhands/run-file/freeze";
 import { loadRunFile } from "manyhands/run-file/load-run-file";
 

@@ -23,12 +23,12 @@ import { InputError } from "@manyhands/base/errors";
 import { blobRoot, sha256 } from "@manyhands/base/hash";
 import { hashOf } from "@manyhands/protocol/testing/fixtures";
 import fc from "fast-check";
+import { parseJoinUrl } from "../host/join-url.ts";
 import { BlobCache } from "./blob-cache.ts";
 import { DiskFiles } from "./disk-files.ts";
 import { FolderInUseError, StorageError } from "./errors.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { deviceIdentity, verifySignature } from "./identity.ts";
-import { parseJoinUrl } from "./join-url.ts";
 import { openState, sealState } from "./state-file.ts";
 
 const ROOT = mkdtempSync(join(tmpdir(), "manyhands-worker-test-"));

@@ -7,11 +7,12 @@ import { parameterSpecs } from "@manyhands/engine/model/config";
 import { planTraining } from "@manyhands/engine/plan/plan-training";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { testRun } from "@manyhands/protocol/testing/fixtures";
+import { optimizerOptions } from "../compute/run-facts.ts";
 import { MEMORY_LIMIT } from "../core/types.ts";
 import { failureOf } from "../host/job-runner.ts";
 import type { TrainRequest } from "../host/ports.ts";
 import { memoryLimit, ownMemoryLimit } from "./memory-limit.ts";
-import { OrtCompute, optimizerOptions } from "./ort-compute.ts";
+import { OrtCompute } from "./ort-compute.ts";
 
 const FILE = utf8("the quick brown fox jumps over the lazy dog. ".repeat(60));
 

@@ -12,12 +12,12 @@ import { NAME_CHARS_MAX, SERVER_MESSAGE_BYTES_MAX } from "@manyhands/protocol/li
 import type { CoreStatus } from "../core/status.ts";
 import type { Identity, StopMode, WorkerEnd } from "../core/types.ts";
 import { WorkerHost } from "../host/host.ts";
+import { type JoinUrl, parseJoinUrl } from "../host/join-url.ts";
 import type { ApiPort, ComputePort, WorkerPorts, WorkerTimers } from "../host/ports.ts";
 import { BlobCache } from "./blob-cache.ts";
 import { DiskFiles } from "./disk-files.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { deviceIdentity, verifySignature } from "./identity.ts";
-import { type JoinUrl, parseJoinUrl } from "./join-url.ts";
 import { ownMemoryLimit } from "./memory-limit.ts";
 import { OrtCompute } from "./ort-compute.ts";
 

@@ -1,0 +1,55 @@
+// What the engine wants to know of a run: its optimiser's options, that the model is this engine's,
+// and what a worker holds beside it. No computing.
+import { defined } from "@manyhands/base/assert";
+import { InputError } from "@manyhands/base/errors";
+import { parameterCount, parameterSpecs } from "@manyhands/engine/model/config";
+import { ADAMW_RECIPE, MUON_RECIPE, type OptimizerOptions } from "@manyhands/engine/train/options";
+import type { FrozenRun, Recipe } from "@manyhands/protocol/run-config";
+
+/** A worker's weights, residual, update and what compresses it, each as large as the model. */
+const MODEL_COPIES = 5;
+/** The worker's code, its connection and its messages, measured. */
+const WORKER_BYTES = 30e6;
+const FLOAT_BYTES = 4;
+
+/** Bytes that a worker holds beside trainer and evaluator: data, and the run's shared state. */
+export function heldBytes(
+  { model, dataset }: FrozenRun,
+  files: readonly { readonly length: number }[],
+): number {
+  const data = files.reduce((sum, file) => sum + file.length, 0);
+  const validation = (data * dataset.validationBps) / 10_000;
+  // Several files are joined: for a moment there are two of each.
+  const joined = files.length > 1 ? data : 0;
+  return (
+    WORKER_BYTES + data + joined + FLOAT_BYTES * (validation + MODEL_COPIES * parameterCount(model))
+  );
+}
+
+/** The run's fragments are this engine's parameters, in its order. @throws InputError if not */
+export function checkFragments(run: FrozenRun): void {
+  const here = parameterSpecs(run.model).map(({ name, shape }) => `${name} ${shape.join("×")}`);
+  const there = run.fragments.map(({ name, shape }) => `${name} ${shape.join("×")}`);
+  const index = here.findIndex((spec, i) => spec !== there[i]);
+  if (index < 0 && here.length === there.length) return;
+  const at = index < 0 ? here.length : index;
+  throw new InputError(
+    `fragment ${at}: expected ${here[at] ?? "none"}, found ${there[at] ?? "none"}`,
+    { hint: "the run was made for another model code: take the coordinator's own worker" },
+  );
+}
+
+/** The engine's words for a recipe. */
+export function optimizerOptions(recipe: Recipe): OptimizerOptions {
+  const { learningRate, adamLearningRate, weightDecay, gradientClip } = recipe;
+  if (recipe.optimizer === "adamw") {
+    const adamw = { ...ADAMW_RECIPE.adamw, learningRate, weightDecay };
+    return { gradientNormMax: gradientClip, adamw };
+  }
+  const muon = defined(MUON_RECIPE.muon, "Muon's recipe has Muon");
+  return {
+    gradientNormMax: gradientClip,
+    adamw: { ...MUON_RECIPE.adamw, learningRate: adamLearningRate },
+    muon: { ...muon, learningRate, weightDecay },
+  };
+}
