@@ -16,6 +16,7 @@ export function readVectors<T>(name: "operations" | "models" | "trainings"): T {
   return JSON.parse(process.getBuiltinModule("node:fs").readFileSync(url, "utf8")) as T;
 }
 
+/** The numbers of a tensor that the file holds as base64. */
 export function unpack(packed: PackedTensor): TensorData {
   const bytes = Uint8Array.from(atob(packed.data), (character) => character.charCodeAt(0));
   return packed.dtype === "f32" ? new Float32Array(bytes.buffer) : new Int32Array(bytes.buffer);

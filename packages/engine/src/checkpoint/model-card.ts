@@ -27,6 +27,7 @@ export type ModelCard = {
 
 const BPS_PER_PERCENT = 100;
 
+/** The README.md of an exported model: Hugging Face's front matter, then what a person reads. */
 export function modelCardText(card: ModelCard, config: LlamaConfig): string {
   const sections = [
     frontMatter(card),

@@ -24,6 +24,11 @@ export function input(name: string, shape: Shape, dtype: DType = "f32"): Tensor 
   return node({ kind: "input", name }, [], shape, dtype);
 }
 
+/**
+ * A value that is part of the graph, row by row. Whoever builds the graph must not change it.
+ *
+ * @throws ShapeError if the data does not fill the shape
+ */
 export function constant(data: TensorData, shape: Shape): Tensor {
   if (sizeOf(shape) !== data.length) {
     throw new ShapeError("constant", `${data.length} elements must fill the shape`, [shape]);
@@ -31,6 +36,7 @@ export function constant(data: TensorData, shape: Shape): Tensor {
   return node({ kind: "constant", data }, [], shape, data instanceof Int32Array ? "i32" : "f32");
 }
 
+/** A number as f32 [], which broadcasts to any shape. */
 export function scalar(value: number): Tensor {
   return constant(Float32Array.of(value), []);
 }
@@ -39,12 +45,19 @@ function unary(kind: UnaryKind, x: Tensor): Tensor {
   return node({ kind }, [x], x.shape);
 }
 
+/** −x, as all below element by element: [...] → [...]. */
 export const neg = (x: Tensor): Tensor => unary("neg", x);
+/** e^x */
 export const exp = (x: Tensor): Tensor => unary("exp", x);
+/** ln x */
 export const log = (x: Tensor): Tensor => unary("log", x);
+/** √x */
 export const sqrt = (x: Tensor): Tensor => unary("sqrt", x);
+/** 1 / x */
 export const reciprocal = (x: Tensor): Tensor => unary("reciprocal", x);
+/** 1 / (1 + e^−x) */
 export const sigmoid = (x: Tensor): Tensor => unary("sigmoid", x);
+/** (e^x − e^−x) / (e^x + e^−x) */
 export const tanh = (x: Tensor): Tensor => unary("tanh", x);
 /** x itself, through which no gradient flows. */
 export const stopGradient = (x: Tensor): Tensor => unary("stopGradient", x);
@@ -64,20 +77,34 @@ function binary(kind: BinaryKind, a: Tensor, b: Tensor): Tensor {
   return node({ kind }, [a, b], broadcastShapes(kind, a.shape, b.shape));
 }
 
+/**
+ * a + b, as the three below element by element with broadcasting.
+ *
+ * @throws ShapeError if the shapes do not broadcast, or the types differ
+ */
 export const add = (a: Tensor, b: Tensor): Tensor => binary("add", a, b);
+/** a − b */
 export const sub = (a: Tensor, b: Tensor): Tensor => binary("sub", a, b);
+/** a · b */
 export const mul = (a: Tensor, b: Tensor): Tensor => binary("mul", a, b);
+/** a / b */
 export const div = (a: Tensor, b: Tensor): Tensor => binary("div", a, b);
 
+/** a = b, element by element with broadcasting, as bool. @throws ShapeError as add */
 export function equal(a: Tensor, b: Tensor): Tensor {
   return node({ kind: "equal" }, [a, b], broadcastShapes("equal", a.shape, b.shape), "bool");
 }
 
+/** a < b, element by element with broadcasting, as bool. @throws ShapeError as add */
 export function less(a: Tensor, b: Tensor): Tensor {
   return node({ kind: "less" }, [a, b], broadcastShapes("less", a.shape, b.shape), "bool");
 }
 
-/** condition ? a : b, element by element, with broadcasting. */
+/**
+ * condition ? a : b, element by element, with broadcasting.
+ *
+ * @throws ShapeError if the condition is not bool, or shapes do not broadcast
+ */
 export function where(condition: Tensor, a: Tensor, b: Tensor): Tensor {
   if (condition.dtype !== "bool") {
     throw new ShapeError("where", "the condition is bool", [condition.shape]);
@@ -96,7 +123,12 @@ export type MatmulOptions = {
   readonly scale?: number;
 };
 
-/** scale · op(a) · op(b): [..., M, K] × [..., K, N] → [..., M, N]; op swaps the last two axes. */
+/**
+ * scale · op(a) · op(b): [..., M, K] × [..., K, N] → [..., M, N], the leading axes broadcast; op
+ * swaps the last two axes where it is asked to.
+ *
+ * @throws ShapeError if the inner dimensions differ, or a side has less than two axes
+ */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false, scale = 1 } = options;
   const [rows, inner] = lastTwo(a.shape, transposeA);
@@ -136,10 +168,17 @@ function reduce(
   return node({ kind, axes: resolved, keepDims }, [x], shape);
 }
 
+/**
+ * Σ x over some axes, which disappear or, with keepDims, stay as 1. Negative axes count from the
+ * end.
+ *
+ * @throws ShapeError if there is no such axis, or one repeats
+ */
 export function reduceSum(x: Tensor, axes: readonly number[], options: ReduceOptions = {}): Tensor {
   return reduce("reduceSum", x, axes, options);
 }
 
+/** Σ x / n over n elements along some axes; axes and errors as reduceSum. */
 export function reduceMean(
   x: Tensor,
   axes: readonly number[],
@@ -148,6 +187,7 @@ export function reduceMean(
   return reduce("reduceMean", x, axes, options);
 }
 
+/** The largest x along some axes; axes and errors as reduceSum. */
 export function reduceMax(x: Tensor, axes: readonly number[], options: ReduceOptions = {}): Tensor {
   return reduce("reduceMax", x, axes, options);
 }
@@ -158,6 +198,7 @@ export function softmax(x: Tensor): Tensor {
   return node({ kind: "softmax" }, [x], x.shape);
 }
 
+/** The same elements in the same order under another shape. @throws ShapeError if sizes differ */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   if (sizeOf(shape) !== sizeOf(x.shape)) {
     throw new ShapeError("reshape", "sizes must be equal", [x.shape, shape]);
@@ -165,7 +206,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return sameShape(x.shape, shape) ? x : node({ kind: "reshape" }, [x], shape);
 }
 
-/** x stretched to a shape that it broadcasts to. */
+/** x stretched to a shape that it broadcasts to. @throws ShapeError if it does not */
 export function expand(x: Tensor, shape: Shape): Tensor {
   if (sameShape(x.shape, shape)) return x;
   if (!sameShape(broadcastShapes("expand", x.shape, shape), shape)) {
@@ -177,7 +218,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   return node({ kind: "expand" }, [x], shape);
 }
 
-/** Output axis i is input axis permutation[i]. */
+/** Output axis i is input axis permutation[i]. @throws ShapeError if that is no permutation */
 export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
   const valid = permutation.length === x.shape.length;
   if (!valid || !x.shape.every((_, axis) => permutation.includes(axis))) {
@@ -189,7 +230,7 @@ export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
   return node({ kind: "transpose", permutation }, [x], shape);
 }
 
-/** Elements start … end − 1 of one axis. */
+/** Elements start … end − 1 of one axis. @throws ShapeError if there are none, or not all */
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
   const at = axisOf("slice", x.shape, axis);
   const dim = x.shape[at] ?? 0;
@@ -201,13 +242,18 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
   return node({ kind: "slice", axis: at, start, end }, [x], shape);
 }
 
-/** Zeros before and after, along one axis. */
+/** Zeros before and after, along one axis. @throws ShapeError if there is no such axis */
 export function pad(x: Tensor, axis: number, before: number, after: number): Tensor {
   const at = axisOf("pad", x.shape, axis);
   const shape = x.shape.map((size, i) => (i === at ? before + size + after : size));
   return node({ kind: "pad", axis: at, before, after }, [x], shape);
 }
 
+/**
+ * Parts one after the other along an axis: [..., A, ...] and [..., B, ...] → [..., A + B, ...].
+ *
+ * @throws ShapeError if the parts differ in another axis
+ */
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
   const first = parts[0];
   if (first === undefined) throw new ShapeError("concat", "needs one part or more", []);
@@ -223,7 +269,12 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
   return parts.length === 1 ? first : node({ kind: "concat", axis: at }, parts, shape);
 }
 
-/** Rows of a table: table [V, C], ids [...] of i32 → [..., C]. */
+/**
+ * Rows of a table: table [V, C], ids [...] of i32 → [..., C]. Ids are 0 … V − 1; a runtime may
+ * refuse others only when it runs.
+ *
+ * @throws ShapeError if the table has not two axes, or ids are not i32
+ */
 export function gather(table: Tensor, ids: Tensor): Tensor {
   if (table.shape.length !== 2 || ids.dtype !== "i32") {
     throw new ShapeError("gather", "a table [V, C] and i32 ids", [table.shape, ids.shape]);
@@ -231,7 +282,12 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
   return node({ kind: "gather" }, [table, ids], [...ids.shape, table.shape[1] ?? 1]);
 }
 
-/** gather's gradient: row v of the result is the sum of the rows of dy whose id is v. */
+/**
+ * gather's gradient: row v of the result is the sum of the rows of dy whose id is v: ids [...] of
+ * i32, dy [..., C] → [rows, C].
+ *
+ * @throws ShapeError if dy has not one row per id
+ */
 export function scatterRows(ids: Tensor, dy: Tensor, rows: number): Tensor {
   if (!sameShape(dy.shape.slice(0, -1), ids.shape) || ids.dtype !== "i32") {
     throw new ShapeError("scatterRows", "i32 ids [...] and dy [..., C]", [ids.shape, dy.shape]);
@@ -245,6 +301,7 @@ export function oneHot(ids: Tensor, depth: number): Tensor {
   return node({ kind: "oneHot" }, [ids], [...ids.shape, depth], "f32");
 }
 
+/** x as another type; bool becomes 0 and 1. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : node({ kind: "cast" }, [x], x.shape, dtype);
 }
@@ -255,6 +312,8 @@ export function cast(x: Tensor, dtype: DType): Tensor {
  *
  * @param x   [B, H, T, D]
  * @param cos [T, D/2], and sin alike
+ * @throws    ShapeError if the shapes are others
+ * @source    Su et al. 2021, "RoFormer"
  */
 export function rope(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
   const [, , time, width] = x.shape;
@@ -270,7 +329,10 @@ export function rope(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
 }
 
 /**
- * x · gain / √(mean(x²) + eps) over the last axis: x [..., C], gain [C]. Its gradient: layers.ts.
+ * x · gain / √(mean(x²) + eps) over the last axis: x [..., C], gain [C].
+ *
+ * @throws ShapeError if the gain is not as wide as x
+ * @source Zhang and Sennrich 2019, "Root mean square layer normalization"
  */
 export function rmsNormalize(x: Tensor, gain: Tensor, eps: number): Tensor {
   if (!sameShape(gain.shape, x.shape.slice(-1))) {
@@ -287,6 +349,9 @@ export function rmsInverse(x: Tensor, eps: number): Tensor {
 /**
  * (x − mean(x)) · gain / √(variance(x) + eps) + bias over the last axis: x [..., C], gain and bias
  * [C]. The variance is that of the whole population.
+ *
+ * @throws ShapeError if gain or bias is not as wide as x
+ * @source Ba et al. 2016, "Layer normalization"
  */
 export function layerNormalize(
   x: Tensor,
@@ -308,7 +373,8 @@ export function layerInverse(x: Tensor, eps: number): Tensor {
 
 /**
  * The first argument, whose gradient goes by the given rule to the other arguments, and not through
- * the nodes that computed it.
+ * the nodes that computed it. y [...] → [...]; the rule gets dy [...] and answers with one gradient
+ * per argument, of the argument's shape.
  */
 export function withGradient(y: Tensor, args: readonly Tensor[], gradient: CustomGradient): Tensor {
   return node({ kind: "custom", gradient }, [y, ...args], y.shape);

@@ -82,6 +82,7 @@ export class ShapeError extends ManyhandsError {
   }
 }
 
+/** "[2, 3]", for messages. */
 export function shapeText(shape: Shape): string {
   return `[${shape.join(", ")}]`;
 }
@@ -91,6 +92,7 @@ export function sizeOf(shape: Shape): number {
   return shape.reduce((size, dim) => size * dim, 1);
 }
 
+/** Whether all dimensions are equal: [2] is not [2, 1]. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
 }
@@ -153,6 +155,7 @@ export function graphOf(outputs: Readonly<Record<string, Tensor>>): Graph {
   return { inputs, outputs: named };
 }
 
+/** The name that a run feeds an input by; empty for any other node. */
 export function inputName(node: Tensor): string {
   return node.op.kind === "input" ? node.op.name : "";
 }

@@ -25,6 +25,7 @@ const ATTRIBUTE_INTS = 7;
 /** Also in ai.onnx's domain although only ONNX Runtime has it: SimplifiedLayerNormalization. */
 export const MICROSOFT = "com.microsoft";
 
+/** The number of a type in ONNX's TensorProto.DataType. */
 export function elementType(dtype: DType): number {
   return ELEMENT_TYPE[dtype];
 }

@@ -23,6 +23,7 @@ type Region = { touched: number };
 
 export type Allocation = Chunk;
 
+/** Allocations and frees, in bytes; addresses are offsets in regions that exist only as numbers. */
 export class Arena {
   readonly #free = new Set<Chunk>();
   readonly #regions: Region[] = [];

@@ -64,6 +64,11 @@ function runOrder(graph: Graph): readonly Tensor[] {
   return order;
 }
 
+/**
+ * What one run of a graph touches on ONNX Runtime's CPU backend, in bytes: each node's output is
+ * allocated in the runtime's order, views and operations in place take none, and memory is free
+ * after its last use. Feeds and outputs are the caller's.
+ */
 export function graphMemory(graph: Graph): GraphMemory {
   const work = runOrder(graph).filter((node) => !VIEWS.has(node.op.kind));
   const isGiven = (node: Tensor): boolean =>

@@ -80,6 +80,7 @@ function evaluationBytes({ model, batch, microBatch }: MemoryRequest): number {
   return parameterCount(model) * FLOAT_BYTES + ARENA_FACTOR * arenaBytes + 2 * constantBytes;
 }
 
+/** The predicted peak of the process, in bytes. */
 export function totalBytes(parts: MemoryParts): number {
   return Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
 }

@@ -12,10 +12,12 @@ async function open(name: NodeBackend): Promise<StatefulRuntime> {
   return withHostState(ortNode, { threads: availableParallelism() });
 }
 
+/** Milliseconds that never run backwards. */
 export function nodeClock(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
+/** A backend's speed, measured in this thread for about so many milliseconds. */
 export function measureHere(name: NodeBackend, durationMs: number): Promise<Speed> {
   return measureSpeed(() => open(name), nodeClock, durationMs);
 }

@@ -20,6 +20,7 @@ const BACKEND: OrtBackend = {
   },
 };
 
+/** In this thread, or in several that share operations; results: docs/spec/07-numerics.md §7.5. */
 export const ortNode: Runtime = {
   startThread: startNodeThread,
 

@@ -57,6 +57,7 @@ export async function createSession(
   }
 }
 
+/** The array as a tensor of the node's shape, without a copy. */
 export function tensorOf(ort: Ort, node: Tensor, data: TensorData): OrtTensor {
   return data instanceof Float32Array
     ? new ort.Tensor("float32", data, node.shape)

@@ -270,6 +270,7 @@ function evaluate(graph: Graph, feeds: Feeds): Record<string, Float32Array> {
   return Object.fromEntries(results);
 }
 
+/** Plain loops, sums in float64, node after node: slow, obvious, and the judge of the others. */
 export const reference: Runtime = {
   async compile(graph: Graph): Promise<Executable> {
     return {

@@ -30,6 +30,10 @@ export function windowCount(tokenCount: number, contextLength: number): number {
   return Math.max(0, Math.ceil((tokenCount - 1) / contextLength));
 }
 
+/**
+ * Mean cross-entropy −(1/n) Σ ln p(token) over n predicted tokens, in nats per token. Made by
+ * createEvaluator.
+ */
 export class Evaluator {
   readonly #batch: BatchShape;
   readonly #executable: Executable;

@@ -46,6 +46,10 @@ export type AdamwPart = {
   readonly moment2: Float32Array;
 };
 
+/**
+ * Arrays of f32, and loops over them that take any equally long arrays, theirs or others; the same
+ * bits on every device (docs/spec/07-numerics.md §7.3).
+ */
 export class FlatMemory {
   readonly #buffer: ArrayBuffer;
   readonly #kernels: Kernels;

@@ -50,6 +50,7 @@ function byShape(places: readonly ParameterPlace[]): ReadonlyMap<string, Paramet
   return Map.groupBy(places, (place) => place.shape.join("x"));
 }
 
+/** Muon for some matrices of a model; equal shapes go through the graph in one batch. */
 export class Muon {
   readonly #options: MuonOptions;
   readonly #memory: FlatMemory;

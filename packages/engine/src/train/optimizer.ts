@@ -31,6 +31,10 @@ export type StepOptions = {
 
 type AdamwPlace = ParameterPlace & { readonly momentOffset: number };
 
+/**
+ * One update of all weights: gradients are scaled by min(1, gradientNormMax / ‖g‖) with the global
+ * norm ‖g‖ of all of them, then Muon (muon.ts) and AdamW (adamw.ts) update their parts in place.
+ */
 export class Optimizer {
   readonly #options: OptimizerOptions;
   readonly #memory: FlatMemory;

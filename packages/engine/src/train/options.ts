@@ -34,6 +34,7 @@ export type OptimizerOptions = {
   readonly muon?: MuonOptions;
 };
 
+/** Muon for the blocks' matrices: what the small demo model was tuned with. */
 export const MUON_RECIPE: OptimizerOptions = {
   gradientNormMax: 1,
   adamw: { learningRate: 0.015, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0 },
@@ -46,6 +47,7 @@ export const MUON_RECIPE: OptimizerOptions = {
   },
 };
 
+/** AdamW for everything. */
 export const ADAMW_RECIPE: OptimizerOptions = {
   gradientNormMax: 1,
   adamw: { learningRate: 0.001, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0.1 },

@@ -85,6 +85,7 @@ type TeamWork = {
   readonly own: (micro: MicroBatch) => Promise<GradientSource>;
 };
 
+/** A source whose threads each compute the gradients of their share of the sequences. */
 export class ParallelGradients implements GradientSource {
   readonly #arrays: FlatArrays;
   readonly #memory: SharedMemory;

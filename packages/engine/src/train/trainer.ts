@@ -64,6 +64,7 @@ type TrainerParts = {
   readonly plan: TrainingPlan | undefined;
 };
 
+/** A model in training: weights and optimiser state of one device. Made by createTrainer. */
 export class Trainer {
   /** The flat weights, live: write to them to load, read them after a step. */
   readonly weights: Float32Array;
