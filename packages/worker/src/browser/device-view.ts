@@ -1,5 +1,8 @@
 // The device as a page sees it: plain data, and the few things that a person can ask of it.
 // No logic and no DOM types: views, tests and the device itself share these words.
+import type { DeviceSettings } from "../device/settings.ts";
+
+export type { DeviceSettings } from "../device/settings.ts";
 
 /**
  * looking: finding out what this device can do · ready: waits for the person · loading: downloads
@@ -54,19 +57,6 @@ export type DeviceView = {
   readonly firstUpdateMs: number | null;
   /** Something went wrong that the person should know. */
   readonly problem: { readonly message: string; readonly hint: string | null } | null;
-};
-
-export type DeviceSettings = {
-  /** Share of the time that it may work: 0.1 to 1. */
-  readonly power: number;
-  readonly onlyCharging: boolean;
-  readonly onlyUnmetered: boolean;
-  readonly onlyVisible: boolean;
-  /** Minutes of the day; null for any time. */
-  readonly hours: { readonly from: number; readonly to: number } | null;
-  readonly dataBytesPerDay: number | null;
-  readonly memoryBytesMax: number | null;
-  readonly keepAwake: boolean;
 };
 
 /** A store and its questions; every method returns at once, what follows comes as a new view. */
