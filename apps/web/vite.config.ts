@@ -1,7 +1,10 @@
 // How the page is built: hashed files, no inline script, workers as modules of their own.
 // Not how it is served: headers are the coordinator's.
 import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -26,18 +29,52 @@ function serviceWorkerList(): Plugin {
   };
 }
 
+const RUNTIME = {
+  wasm: "onnxruntime-web/ort-wasm-simd-threaded.wasm",
+  webgpu: "onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm",
+} as const;
+
+/** What a runtime's file weighs when it is served compressed, as the coordinator serves it. */
+function wireBytes(name: keyof typeof RUNTIME): number {
+  const file = fileURLToPath(import.meta.resolve(RUNTIME[name]));
+  return gzipSync(readFileSync(file), { level: 6 }).length;
+}
+
+const COMPRESSED = /\.(?:js|mjs|css|html|svg|wasm|webmanifest)$/;
+
+/** Every file once more with .gz: the coordinator serves it to whoever accepts it. */
+function compressedFiles(): Plugin {
+  return {
+    name: "manyhands-compressed-files",
+    apply: "build",
+    writeBundle({ dir }) {
+      if (dir === undefined) return;
+      for (const name of readdirSync(dir, { recursive: true, encoding: "utf8" })) {
+        if (!COMPRESSED.test(name)) continue;
+        const path = join(dir, name);
+        writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 9 }));
+      }
+    },
+  };
+}
+
 const COORDINATOR = process.env["COORDINATOR"] ?? "http://127.0.0.1:7433";
 
-// biome-ignore lint/style/noDefaultExport: Vite reads its configuration from the default export
-export default defineConfig(({ mode }) => ({
-  // tidy-ignore export-default: Vite reads it
+const config = defineConfig(({ mode }) => ({
   root: here("."),
   // The screens for pictures and tests: the same page on a device that only pretends.
   resolve: {
     alias: mode === "screens" ? { "#device": here("src/testing/pretend-device.ts") } : {},
   },
+  define: {
+    __RUNTIME_BYTES__: JSON.stringify(
+      mode === "production"
+        ? { wasm: wireBytes("wasm"), webgpu: wireBytes("webgpu") }
+        : { wasm: 0, webgpu: 0 },
+    ),
+  },
   build: {
-    outDir: mode === "screens" ? here("dist-screens") : here("dist"),
+    outDir: mode === "screens" ? here("../../.cache/page-of-screens") : here("dist"),
     emptyOutDir: true,
     target: "es2024",
     // Threads' blobs and data: URLs are refused by the policy of the page.
@@ -53,7 +90,7 @@ export default defineConfig(({ mode }) => ({
     },
   },
   worker: { format: "es" },
-  plugins: [serviceWorkerList()],
+  plugins: [serviceWorkerList(), ...(mode === "screens" ? [] : [compressedFiles()])],
   server: {
     proxy: {
       "/runs": {
@@ -65,3 +102,6 @@ export default defineConfig(({ mode }) => ({
     },
   },
 }));
+
+// biome-ignore lint/style/noDefaultExport: Vite reads its configuration from the default export
+export default config; // tidy-ignore export-default: Vite reads its configuration from it

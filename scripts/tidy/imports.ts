@@ -67,7 +67,7 @@ function isAllowed(from: Area, to: Area, used: Import): boolean {
 
 function manifestProblem(module: Module, used: Import, tree: Tree): Problem | undefined {
   const { path } = module.source;
-  if (used.isMention || used.specifier.startsWith(".")) return undefined;
+  if (used.isMention || /^[.#]/.test(used.specifier)) return undefined;
   if (used.specifier.startsWith("node:")) {
     if (!PURE.includes(areaOf(path)) || isTest(path) || !isPackageSource(path)) return undefined;
     return problem("platform-import", `${areaOf(path)} runs everywhere: take it as an argument`);

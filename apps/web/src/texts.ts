@@ -236,8 +236,8 @@ const feed = {
 const ledger = {
   title: "The ledger",
   lead:
-    "Everything that counts is a row of this log. The page can check all of it itself: each row's " +
-    "signature, its place in the hash chain, every device's own signature, and that the rules of " +
+    "Everything that counts is a row of this log. The page can check all of it itself: each " +
+    "row's signature, its place in the hash chain, every device's own signature, and that the rules of " +
     "the protocol lead from each state to the next.",
   check: "Check the whole log",
   checkAgain: "Check again",
@@ -332,8 +332,8 @@ const limits = {
   wakeHelp: "Only while this page is in front.",
   heatTitle: "Heat",
   heat:
-    "A page cannot read temperatures. It watches how long steps take: when they become much slower " +
-    "than they were, the device rests until it has cooled.",
+    "A page cannot read temperatures. It watches how long steps take: when they become much " +
+    "slower than they were, the device rests until it has cooled.",
   reset: "Back to the defaults",
   saved: "Kept in this browser.",
   theme: "Colours",
@@ -363,6 +363,7 @@ const people = {
 const profile = {
   title: "Your profile",
   lead: "It lives in this browser only. No account, no e-mail; a name only if you want one.",
+  who: "Name",
   name: "Display name",
   nameHelp: "Others see it in the log of runs that you join from now on. It may stay empty.",
   team: "Team",
@@ -391,7 +392,7 @@ const profile = {
 
 const badges = {
   names: ["First light", "Helping hand", "Steady hand", "Strong hand", "Many hands", "Great hand"],
-  at: (tokens: number): string => `${countText(tokens)} tokens`,
+  at: (tokens: number): string => (tokens <= 1 ? "first tokens" : `${countText(tokens)} tokens`),
   next: (left: number): string => `${countText(left)} tokens to the next`,
 };
 
@@ -401,7 +402,8 @@ const certificate = {
   gave: (tokens: number, share: number): string =>
     `with ${groupedText(tokens)} tokens, ${shareText(share)} of the run`,
   updates: (updates: number, rounds: number): string =>
-    `${plural(updates, "accepted update", "accepted updates")} in ${plural(rounds, "round", "rounds")}`,
+    `${plural(updates, "accepted update", "accepted updates")} in ` +
+    plural(rounds, "round", "rounds"),
   together: (devices: number): string => `by ${plural(devices, "device", "devices")} together`,
   run: "Run",
   state: "State",

@@ -1,8 +1,8 @@
 // The one device of this page, for React.
 
+import type { Device, DeviceSettings, DeviceView } from "@manyhands/worker/browser/device-view";
 import { useMemo, useSyncExternalStore } from "react";
 import { makeDevice } from "#device";
-import type { Device, DeviceSettings, DeviceView } from "./device.ts";
 
 let device: Device | null = null;
 

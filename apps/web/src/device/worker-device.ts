@@ -1,32 +1,24 @@
-// The page's device over the worker package's browser entry.
-import { type Device, type DeviceSettings, IDLE_VIEW } from "./device.ts";
+// The page's device: the worker package's, on a thread of its own, with the runtime's files as the
+// build named them.
 
-const SETTINGS: DeviceSettings = {
-  power: 0.7,
-  onlyCharging: false,
-  onlyUnmetered: false,
-  onlyVisible: true,
-  hours: null,
-  dataBytesPerDay: null,
-  memoryBytesMax: null,
-  keepAwake: false,
-};
+import { connectDevice } from "@manyhands/worker/browser/connect-device";
+import type { Device } from "@manyhands/worker/browser/device-view";
+import gpuScriptUrl from "onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url";
+import gpuBinaryUrl from "onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url";
+import wasmScriptUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
+import wasmBinaryUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import { RUNTIME_BYTES } from "./runtime-bytes.ts";
 
 export function makeDevice(): Device {
-  const nothing = (): void => undefined;
-  return {
-    view: () => IDLE_VIEW,
-    subscribe: () => nothing,
-    look: nothing,
-    start: nothing,
-    finish: nothing,
-    pause: nothing,
-    resume: nothing,
-    leave: nothing,
-    settings: () => SETTINGS,
-    setSettings: nothing,
-    defaults: () => SETTINGS,
-    exportKey: async () => null,
-    importKey: async () => null,
-  };
+  return connectDevice({
+    thread: () =>
+      new Worker(new URL("./device.worker.ts", import.meta.url), {
+        type: "module",
+        name: "manyhands-device",
+      }),
+    runtime: {
+      wasm: { script: wasmScriptUrl, binary: wasmBinaryUrl, bytes: RUNTIME_BYTES.wasm },
+      webgpu: { script: gpuScriptUrl, binary: gpuBinaryUrl, bytes: RUNTIME_BYTES.webgpu },
+    },
+  });
 }

@@ -1,6 +1,7 @@
 // Every limit of this device on one screen, kept as soon as it is changed.
+
+import type { DeviceSettings } from "@manyhands/worker/browser/device-view";
 import { type ReactNode, useId, useState } from "react";
-import type { DeviceSettings } from "../device/device.ts";
 import { theDevice, useDevice, useSettings } from "../device/use-device.ts";
 import { bytesText } from "../format.ts";
 import { texts } from "../texts.ts";

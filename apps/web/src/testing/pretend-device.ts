@@ -1,6 +1,11 @@
 // A device that only pretends, for pictures and for tests of the screens: what it shows is what the
 // test wrote into this page. It trains nothing, and no built page of the product contains it.
-import { type Device, type DeviceSettings, type DeviceView, IDLE_VIEW } from "../device/device.ts";
+import {
+  type Device,
+  type DeviceSettings,
+  type DeviceView,
+  IDLE_VIEW,
+} from "@manyhands/worker/browser/device-view";
 
 const DEFAULTS: DeviceSettings = {
   power: 0.7,

@@ -13,7 +13,7 @@ import {
 } from "./pretend-server.ts";
 import { pretences, type RunName, SHOTS, type Shot } from "./shots.ts";
 
-const DIST = join(import.meta.dirname, "../../dist-screens");
+const DIST = join(import.meta.dirname, "../../../../.cache/page-of-screens");
 const OUT = process.env["OUT"] ?? join(import.meta.dirname, "../../../../docs/screens");
 
 const SIZES = {

@@ -1,7 +1,8 @@
 // What a join link opens: what is trained here, what it takes, one button, and then the device at
 // work.
+
+import type { Device, DeviceView } from "@manyhands/worker/browser/device-view";
 import { type ReactNode, useEffect } from "react";
-import type { Device, DeviceView } from "../../device/device.ts";
 import { theDevice, useDevice } from "../../device/use-device.ts";
 import { joinLinkOf } from "../../feed/links.ts";
 import type { RunView } from "../../feed/run-view.ts";

@@ -1,7 +1,8 @@
 // Before anything heavy is loaded: what taking part takes, whether this device fits, one button.
+
+import type { DeviceView, Fit, Offer } from "@manyhands/worker/browser/device-view";
 import { type ReactNode, useEffect, useState } from "react";
 import { Link } from "wouter";
-import type { DeviceView, Fit, Offer } from "../../device/device.ts";
 import { theDevice } from "../../device/use-device.ts";
 import { askJson } from "../../feed/http.ts";
 import { tokenOf } from "../../feed/links.ts";

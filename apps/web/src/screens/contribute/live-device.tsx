@@ -1,7 +1,8 @@
 // The device at work: what it does now, what it has given, and the person's hand on it.
+
+import type { DeviceView } from "@manyhands/worker/browser/device-view";
 import { type ReactNode, useState } from "react";
 import { Link } from "wouter";
-import type { DeviceView } from "../../device/device.ts";
 import { theDevice } from "../../device/use-device.ts";
 import type { RunView } from "../../feed/run-view.ts";
 import {

@@ -1,4 +1,4 @@
-// The log's rows, newest first, each to open: its event as it was signed, its hashes, its signature.
+// The log's rows, newest first, each to open: its event as signed, its hashes, its signature.
 import type { LogRow } from "@manyhands/coordinator/log/log";
 import { type FormEvent, type ReactNode, useId, useState } from "react";
 import { entryOfRow } from "../../feed/fold.ts";
@@ -143,7 +143,7 @@ function RowDetail({ rows, shown, onClose }: RowDetailProps): ReactNode {
           {ledger.close}
         </Button>
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls needs the keyboard */}
       <pre className="json" tabIndex={0}>
         {row ? prettyJson(row.event) : ledger.loadingRow}
       </pre>

@@ -26,16 +26,20 @@ const PAPER = "#fbfaf7";
 const SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 const MONO = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace";
 
-/** Hands in a circle: as many as there were devices, sixty at most. */
+/** Hands in a circle: as many as there were devices stand out, in all from 32 to 72. */
 function Wreath({ devices }: { readonly devices: number }): ReactNode {
-  const count = Math.min(60, Math.max(7, devices));
+  const count = Math.min(72, Math.max(32, devices));
   const bars = Array.from({ length: count }, (_, index) => ({
     angle: (index * 360) / count,
-    length: 46 + 26 * Math.abs(Math.sin(index * 2.4)),
+    length: 34 + 40 * Math.abs(Math.sin(index * 2.4)),
+    opacity:
+      Math.round((index * devices) / count) === Math.round(((index + 1) * devices) / count)
+        ? 0.28
+        : 0.95,
   }));
   return (
     <g transform="translate(1010 196)">
-      {bars.map(({ angle, length }) => (
+      {bars.map(({ angle, length, opacity }) => (
         <rect
           key={angle}
           x={-4}
@@ -44,7 +48,7 @@ function Wreath({ devices }: { readonly devices: number }): ReactNode {
           height={length}
           rx={4}
           fill={GREEN}
-          opacity={0.28 + length / 160}
+          opacity={opacity}
           transform={`rotate(${angle})`}
         />
       ))}

@@ -111,7 +111,7 @@ function Ranks({ view, shown, ranks, top }: RanksProps): ReactNode {
     <VirtualList
       label={people.leaderboard}
       count={shown.length}
-      rowHeight={60}
+      rowHeight={70}
       heightMax={600}
       row={(index, place) => {
         const one = shown[index];
@@ -151,11 +151,13 @@ function RankedName({ one, isOwn, top }: RankedNameProps): ReactNode {
   ].filter((part) => part !== "");
   return (
     <span className="grow">
-      <span className="row between">
-        <span className="cut">{one.name}</span>
-        <span className="soft small cut">{about.join(", ")}</span>
+      <span className="cut" style={{ display: "block" }}>
+        {one.name}
       </span>
-      <span className="bar" style={{ display: "block", marginTop: 4 }}>
+      <span className="cut soft small" style={{ display: "block" }}>
+        {about.join(", ")}
+      </span>
+      <span className="bar" style={{ display: "block", height: 5, marginTop: 3 }}>
         <i style={{ width: `${(one.tokens / top) * 100}%` }} />
       </span>
     </span>

@@ -41,7 +41,7 @@ function NameCard(): ReactNode {
     setKept(true);
   };
   return (
-    <Card title={profile.name}>
+    <Card title={profile.who}>
       <form
         className="stack"
         onSubmit={(event) => {
