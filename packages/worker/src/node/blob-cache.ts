@@ -4,7 +4,7 @@ import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { toHex } from "@manyhands/base/bytes";
 import { blobRoot, type Sha256 } from "@manyhands/base/hash";
-import type { BlobUse } from "../host/ports.ts";
+import type { BlobKeeper, CachedUse } from "../host/api-port.ts";
 import { replaceFile } from "./atomic-file.ts";
 import { readIfThere } from "./disk-files.ts";
 
@@ -13,9 +13,7 @@ const CHECKPOINTS_KEPT = 4;
 
 let temporaries = 0;
 
-export type CachedUse = Exclude<BlobUse, "none">;
-
-export class BlobCache {
+export class BlobCache implements BlobKeeper {
   readonly #folder: string;
   readonly #hash: Sha256;
 

@@ -3,7 +3,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Sha256 } from "@manyhands/base/hash";
-import { BlobClient } from "@manyhands/net/blob-client";
 import { ByteMeter } from "@manyhands/net/byte-meter";
 import { type MeteredAgents, meteredAgents } from "@manyhands/net/node/agents";
 import { nodeHttp } from "@manyhands/net/node/http-client";
@@ -11,9 +10,10 @@ import { openTextSocket } from "@manyhands/net/node/text-socket";
 import { NAME_CHARS_MAX, SERVER_MESSAGE_BYTES_MAX } from "@manyhands/protocol/limits";
 import type { CoreStatus } from "../core/status.ts";
 import type { Identity, StopMode, WorkerEnd } from "../core/types.ts";
+import { apiPort } from "../host/api-port.ts";
 import { WorkerHost } from "../host/host.ts";
 import { type JoinUrl, parseJoinUrl } from "../host/join-url.ts";
-import type { ApiPort, ComputePort, WorkerPorts, WorkerTimers } from "../host/ports.ts";
+import type { ComputePort, WorkerPorts, WorkerTimers } from "../host/ports.ts";
 import { BlobCache } from "./blob-cache.ts";
 import { DiskFiles } from "./disk-files.ts";
 import { lockFolder } from "./folder-lock.ts";
@@ -142,7 +142,7 @@ function nodePorts(options: WorkerOptions, target: JoinUrl, agents: MeteredAgent
           frameBytesMax: SERVER_MESSAGE_BYTES_MAX,
         }),
     },
-    api: apiPort(target, agents, cache),
+    api: apiPort({ runUrl: target.runUrl, send: nodeHttp({ agents }), hash: sha256, cache }),
     compute:
       options.compute ??
       new OrtCompute({
@@ -154,33 +154,6 @@ function nodePorts(options: WorkerOptions, target: JoinUrl, agents: MeteredAgent
     files: new DiskFiles(join(folder, "runs", target.runId)),
     timers,
     hash: sha256,
-  };
-}
-
-/** 1024 closed rounds, each below 1 KiB. */
-const ROUNDS_BYTES_MAX = 1024 * 1024;
-
-function apiPort(target: JoinUrl, agents: MeteredAgents, cache: BlobCache): ApiPort {
-  let session: string | null = null;
-  const client = new BlobClient({
-    runUrl: target.runUrl,
-    send: nodeHttp({ agents }),
-    hash: sha256,
-    bearer: () => session,
-    sleep: (ms) => new Promise((resolve) => void setTimeout(resolve, ms)),
-    unit: Math.random,
-  });
-  return {
-    setSession(token) {
-      // The old one stays until there is a new one: an upload under way may still finish with it.
-      session = token ?? session;
-    },
-    blob({ root, byteLength, use }, signal) {
-      const fetch = () => client.get(root, byteLength, signal);
-      return use === "none" ? fetch() : cache.get({ root, byteLength, use }, fetch);
-    },
-    put: (root, bytes, signal) => client.put(root, bytes, signal),
-    rounds: (from, signal) => client.json(`/rounds?from=${from}`, ROUNDS_BYTES_MAX, signal),
   };
 }
 
