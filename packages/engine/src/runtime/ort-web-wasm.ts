@@ -9,6 +9,8 @@ import type { Executable, Runtime } from "./runtime.ts";
 export type WasmOptions = {
   /** The runtime's WASM file, or the folder of its files. Default: beside its script. */
   readonly files?: Uint8Array | string;
+  /** The address of its script, for bundlers that hide it: threads load it as a module. */
+  readonly script?: string;
   /** Threads of all graphs together. Default 1. */
   readonly threads?: number;
 };
@@ -25,14 +27,16 @@ let setUp: WasmOptions | undefined;
 
 /** Sets up the module, which has one file, one heap and one number of threads for good. */
 export function setUpWasm(options: WasmOptions): void {
-  const { files, threads = 1 } = options;
+  const { files, script, threads = 1 } = options;
   if (setUp) {
-    const same = setUp.files === files && (setUp.threads ?? 1) === threads;
+    const before = [setUp.files, setUp.script, setUp.threads ?? 1];
+    const same = [files, script, threads].every((value, index) => value === before[index]);
     assert(same, "this page has set up its WASM runtime with other files or threads before");
   }
   setUp = options;
   if (typeof files === "string") ort.env.wasm.wasmPaths = files;
   else if (files) ort.env.wasm.wasmBinary = files;
+  if (script !== undefined) ort.env.wasm.wasmPaths = { mjs: script };
   ort.env.wasm.numThreads = threads;
 }
 

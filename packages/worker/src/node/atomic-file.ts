@@ -3,7 +3,7 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { messageOf } from "@manyhands/base/errors";
-import { StorageError } from "./errors.ts";
+import { StorageError } from "../host/errors.ts";
 
 export type WriteOptions = {
   /** Permissions of the new file. */

@@ -4,9 +4,9 @@ import { appendFile, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { canonicalJson, type Json } from "@manyhands/base/canonical";
 import { messageOf } from "@manyhands/base/errors";
+import { StorageError } from "../host/errors.ts";
 import type { ReadFile, RunFiles, StateFile } from "../host/ports.ts";
 import { replaceFile } from "./atomic-file.ts";
-import { StorageError } from "./errors.ts";
 import { openState, sealState } from "./state-file.ts";
 
 /** Losing one of these loses work. The others only save time, and their checksum finds a loss. */

@@ -12,8 +12,3 @@ export class FolderInUseError extends ManyhandsError {
     });
   }
 }
-
-/** A file of the worker's folder could not be read or written. */
-export class StorageError extends ManyhandsError {
-  override readonly name = "StorageError";
-}

@@ -3,7 +3,8 @@
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { messageOf } from "@manyhands/base/errors";
-import { FolderInUseError, StorageError } from "./errors.ts";
+import { StorageError } from "../host/errors.ts";
+import { FolderInUseError } from "./errors.ts";
 
 export type FolderLock = { release(): void };
 

@@ -13,9 +13,9 @@ import { fromHex, isHex, toHex } from "@manyhands/base/bytes";
 import { type Decoded, object, oneOf, problemText, text } from "@manyhands/base/decode";
 import { workerIdOf } from "@manyhands/protocol/keys";
 import type { Identity, VerifySignature } from "../core/types.ts";
+import { StorageError } from "../host/errors.ts";
 import { replaceFile } from "./atomic-file.ts";
 import { readIfThere } from "./disk-files.ts";
-import { StorageError } from "./errors.ts";
 
 const keyFileDecoder = object({
   form: oneOf("manyhands device 1"),
