@@ -35,8 +35,8 @@ import {
  *
  * k is the block's kind: most models have one, Gemma has two.
  * The middle, after attention, is kept too: it costs as much as x, saves a product, and lets go of
- * one half of a block before the other is computed again. Rows of different sequences do not meet on
- * the way forward, so block takes a few sequences at a time (N is theirs), in less memory.
+ * one half of a block before the other is computed again. Rows of different sequences do not meet
+ * on the way forward, so block takes a few sequences at a time (N is theirs), in less memory.
  * A tied embedding's gradient has two parts: unembed takes the head's, as "head's d <name>", and
  * gives the sum.
  */
