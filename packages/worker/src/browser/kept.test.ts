@@ -1,0 +1,84 @@
+// What a page keeps, on a shelf in memory: run files, keys that Node can read, and hostile texts.
+import assert from "node:assert/strict";
+import { createPrivateKey, createPublicKey, sign } from "node:crypto";
+import { test } from "node:test";
+import { fromHex, toHex, utf8 } from "@manyhands/base/bytes";
+import fc from "fast-check";
+import { identityOf, makeKeyFile, readKeyFile, verifySignature } from "./identity.ts";
+import { KeptFiles } from "./kept-files.ts";
+import { MemoryShelf } from "./shelf.ts";
+
+function never(sentence: string): void {
+  assert.fail(`no notice expected: ${sentence}`);
+}
+
+test("a kept file comes back as it was, each run has its own, a missing one is none", async () => {
+  const shelf = new MemoryShelf();
+  const [files, others] = [new KeptFiles(shelf, "a"), new KeptFiles(shelf, "b")];
+  assert.equal(await files.read("residual", never), null);
+  await files.write("residual", { rounds: 3 }, [Uint8Array.of(1, 2), Uint8Array.of(3)]);
+  const kept = await new KeptFiles(shelf, "a").read("residual", never);
+  assert.deepEqual(kept, { header: { rounds: 3 }, payload: Uint8Array.of(1, 2, 3) });
+  assert.equal(await others.read("residual", never), null);
+  await files.remove("residual");
+  assert.equal(await files.read("residual", never), null);
+});
+
+test("receipts are added, also by the next visit", async () => {
+  const shelf = new MemoryShelf();
+  await new KeptFiles(shelf, "a").addReceipt({ round: 0 });
+  await new KeptFiles(shelf, "a").addReceipt({ round: 1 });
+  const keys = await shelf.keys("run/a/receipt/");
+  const receipts = await Promise.all(keys.map((key) => shelf.get(key)));
+  assert.deepEqual(receipts, [{ round: 0 }, { round: 1 }]);
+});
+
+test("a record of another form is set aside with a sentence", async () => {
+  const shelf = new MemoryShelf();
+  await shelf.put("run/a/weights", { form: "of the future", payload: "?" });
+  const notices: string[] = [];
+  const files = new KeptFiles(shelf, "a");
+  assert.equal(await files.read("weights", (sentence) => notices.push(sentence)), null);
+  assert.match(notices.join(), /kept weights has another form .* set aside/);
+  assert.equal(await files.read("weights", never), null);
+  assert.equal((await shelf.keys("run/a/weights")).join(), "run/a/weights.damaged");
+});
+
+test("a page's keys are what Node keeps: the same worker, the same signatures", () => {
+  const file = makeKeyFile();
+  const identity = identityOf(file);
+  assert.ok(identity);
+  const key = createPrivateKey(file.signing);
+  const bytes = utf8("round 7");
+  assert.equal(identity.sign(bytes), sign(null, bytes, key).toString("hex"));
+  const der = createPublicKey(file.exchange).export({ type: "spki", format: "der" });
+  assert.equal(identity.exchangeKey.bytes, toHex(der.subarray(-32)));
+  assert.deepEqual(readKeyFile(JSON.stringify(file)), { ok: true, value: file });
+});
+
+test("signatures are verified, and what is none is false, not an error", () => {
+  const identity = identityOf(makeKeyFile());
+  assert.ok(identity);
+  const bytes = utf8("hello");
+  const signature = identity.sign(bytes);
+  assert.equal(verifySignature(identity.signingKey, bytes, signature), true);
+  assert.equal(verifySignature(identity.signingKey, utf8("other"), signature), false);
+  assert.equal(verifySignature(identity.signingKey, bytes, "zz"), false);
+  const small = fromHex(`01${"00".repeat(31)}`);
+  const weak = { algorithm: "ed25519", bytes: toHex(small) } as const;
+  assert.equal(verifySignature(weak, bytes, `${toHex(small)}${"00".repeat(32)}`), false);
+});
+
+test("no text is taken for keys that it does not hold, and none is repeated in the answer", () => {
+  const { signing } = makeKeyFile();
+  const swapped = { form: "manyhands device 1", signing, exchange: signing };
+  const answer = readKeyFile(JSON.stringify(swapped));
+  assert.deepEqual(answer, { ok: false, error: "The exchange key in it is not an X25519 key." });
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.json()), (content) => {
+      const read = readKeyFile(content);
+      assert.equal(read.ok, false);
+      if (!read.ok && content.length > 20) assert.ok(!read.error.includes(content));
+    }),
+  );
+});

@@ -1,0 +1,140 @@
+// Where a page keeps things by key, each replaced as a whole: IndexedDB, or only this tab's memory
+// where the browser gives none. Not files: what is large and can be fetched again is blob-cache.ts.
+import { messageOf } from "@manyhands/base/errors";
+import { StorageError } from "../host/errors.ts";
+
+export interface Shelf {
+  /** Whether what is put here is there after a reload. */
+  readonly lasts: boolean;
+  get(key: string): Promise<unknown>;
+  /** Resolves when the value is stored. `durable`: also after a power cut. */
+  put(key: string, value: unknown, options?: { readonly durable?: boolean }): Promise<void>;
+  delete(key: string): Promise<void>;
+  /** Keys that begin so, in order. */
+  keys(prefix: string): Promise<string[]>;
+}
+
+export class MemoryShelf implements Shelf {
+  readonly lasts = false;
+  readonly #values = new Map<string, unknown>();
+
+  async get(key: string): Promise<unknown> {
+    return this.#values.get(key);
+  }
+
+  async put(key: string, value: unknown): Promise<void> {
+    this.#values.set(key, structuredClone(value));
+  }
+
+  async delete(key: string): Promise<void> {
+    this.#values.delete(key);
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    const keys = [...this.#values.keys()].filter((key) => key.startsWith(prefix));
+    return keys.toSorted((a, b) => (a < b ? -1 : 1));
+  }
+}
+
+const STORE = "things";
+
+export class IndexedDbShelf implements Shelf {
+  readonly lasts = true;
+  readonly #database: IDBDatabase;
+
+  private constructor(database: IDBDatabase) {
+    this.#database = database;
+  }
+
+  /** @throws StorageError where the browser has no database for this page */
+  static async open(name: string): Promise<IndexedDbShelf> {
+    try {
+      const request = indexedDB.open(name, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+      const database = await resultOf(request);
+      // Storage that is cleared while we are at work closes the database: later calls say so.
+      database.onversionchange = () => database.close();
+      return new IndexedDbShelf(database);
+    } catch (cause) {
+      throw storageError("this browser keeps nothing for this page", cause);
+    }
+  }
+
+  get(key: string): Promise<unknown> {
+    return this.#do("readonly", "read", (store) => store.get(key));
+  }
+
+  async put(key: string, value: unknown, options: { durable?: boolean } = {}): Promise<void> {
+    const durability = options.durable ? "strict" : "relaxed";
+    await this.#do("readwrite", "kept", (store) => store.put(value, key), durability);
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#do("readwrite", "removed", (store) => store.delete(key));
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    const range = IDBKeyRange.bound(prefix, `${prefix}\uffff`);
+    const keys = await this.#do("readonly", "listed", (store) => store.getAllKeys(range));
+    return keys.map(String);
+  }
+
+  async #do<T>(
+    mode: IDBTransactionMode,
+    verb: string,
+    ask: (store: IDBObjectStore) => IDBRequest<T>,
+    durability: IDBTransactionDurability = "default",
+  ): Promise<T> {
+    try {
+      const transaction = this.#database.transaction(STORE, mode, { durability });
+      const request = ask(transaction.objectStore(STORE));
+      await ended(transaction);
+      return request.result;
+    } catch (cause) {
+      throw storageError(`what this page keeps could not be ${verb}`, cause);
+    }
+  }
+}
+
+function resultOf<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** A transaction's success is its end: only then is everything in the database. */
+function ended(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+    transaction.onerror = () => reject(transaction.error);
+  });
+}
+
+export function isQuotaError(caught: unknown): boolean {
+  return caught instanceof Error && caught.name === "QuotaExceededError";
+}
+
+export function storageError(what: string, cause: unknown): StorageError {
+  if (isQuotaError(cause)) {
+    return new StorageError(`${what}: the browser gives this page no more storage`, {
+      cause,
+      hint: "free some space on the device, or remove data of other sites in the browser",
+    });
+  }
+  return new StorageError(`${what}: ${messageOf(cause)}`, {
+    cause,
+    hint: "reload the page; a private window may keep nothing at all",
+  });
+}
+
+/** The page's own shelf; in a private window perhaps only memory, with a sentence about it. */
+export async function openShelf(name: string, notice: (text: string) => void): Promise<Shelf> {
+  try {
+    return await IndexedDbShelf.open(name);
+  } catch (caught) {
+    notice(`${messageOf(caught)}. This device takes part, but a reload makes it a new one.`);
+    return new MemoryShelf();
+  }
+}
