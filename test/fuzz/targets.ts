@@ -21,7 +21,8 @@ import {
   text,
 } from "@manyhands/base/decode";
 import type { Random } from "@manyhands/base/random";
-import { configJson, parseConfigJson } from "@manyhands/engine/checkpoint/hf-config";
+import { parseConfigJson } from "@manyhands/engine/checkpoint/hf-config";
+import { configJson } from "@manyhands/engine/checkpoint/hf-config-json";
 import { readSafetensors, writeSafetensors } from "@manyhands/engine/checkpoint/safetensors";
 import { eventDecoder } from "@manyhands/protocol/events";
 import { clientMessageDecoder, serverMessageDecoder } from "@manyhands/protocol/messages";

@@ -9,10 +9,10 @@ import { splitTokens } from "@manyhands/engine/data/dataset";
 import { Sampler } from "@manyhands/engine/data/sampler";
 import { input } from "@manyhands/engine/ir/ops";
 import { graphOf } from "@manyhands/engine/ir/tensor";
-import type { LlamaConfig } from "@manyhands/engine/model/config";
+import { decoderOf } from "@manyhands/engine/model/architectures";
+import type { LlamaConfig, ModelConfig } from "@manyhands/engine/model/config";
 import { decoderLogits, weightFeeds, weightTensors } from "@manyhands/engine/model/decoder";
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
-import { llamaDecoder } from "@manyhands/engine/model/llama";
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
 import { createEvaluator } from "@manyhands/engine/train/evaluate";
 import { MUON_RECIPE } from "@manyhands/engine/train/options";
@@ -147,13 +147,13 @@ export async function caseOf(source: CaseSource): Promise<InteropCase> {
 
 /** Logits of every position of each text, padded to the longest: what follows changes nothing. */
 async function logitsOf(
-  config: LlamaConfig,
+  config: ModelConfig,
   weights: Float32Array,
   texts: readonly Uint8Array[],
 ): Promise<Float32Array[]> {
   const time = Math.max(...texts.map((text) => text.length));
   const ids = input("ids", [1, time], "i32");
-  const logits = decoderLogits(llamaDecoder(config), weightTensors(config), ids);
+  const logits = decoderLogits(decoderOf(config), weightTensors(config), ids);
   const executable = await ortNode.compile(graphOf({ logits }));
   const rows: Float32Array[] = [];
   for (const text of texts) {

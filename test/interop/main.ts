@@ -8,6 +8,7 @@ import { dirname, join, resolve } from "node:path";
 import { compareText } from "@manyhands/base/bytes";
 import { readExportFolder } from "@manyhands/engine/checkpoint/node-folder";
 import { readSafetensors } from "@manyhands/engine/checkpoint/safetensors";
+import { contextLimit } from "@manyhands/engine/model/config";
 import { decodeTokens } from "@manyhands/engine/tokenizer/bytes";
 import { caseOf, type InteropCase, ownExports } from "./cases.ts";
 import { HOSTILE_BYTES, HOSTILE_TEXTS } from "./hostile.ts";
@@ -45,7 +46,7 @@ type Given = { work: string; folder: string; data: string; context: string | und
 async function givenExport(given: Given): Promise<InteropCase> {
   const folder = resolve(given.folder);
   const { config } = await readExportFolder(folder);
-  const contextLength = Number(given.context ?? config.maxPositionEmbeddings);
+  const contextLength = Number(given.context ?? contextLimit(config));
   const made = await caseOf({ ...given, name: "given", folder, contextLength });
   return { ...made, claimedLoss: claimedLoss(join(dirname(folder), "summary.json")) };
 }

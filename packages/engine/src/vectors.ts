@@ -10,7 +10,7 @@ export type PackedTensor = {
 };
 
 /** The parsed file; the caller says what it holds. */
-export function readVectors<T>(name: "operations" | "models" | "trainings"): T {
+export function readVectors<T>(name: "architectures" | "operations" | "models" | "trainings"): T {
   const url = new URL(`../../../vectors/engine/${name}.json`, import.meta.url);
   // Not an import: what else is here also runs in a page.
   return JSON.parse(process.getBuiltinModule("node:fs").readFileSync(url, "utf8")) as T;

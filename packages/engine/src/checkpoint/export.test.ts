@@ -8,7 +8,8 @@ import { InputError } from "@manyhands/base/errors";
 import { type LlamaConfig, parameterCount, parameterSpecs } from "../model/config.ts";
 import { initialWeights } from "../model/initial-weights.ts";
 import { EXPORT_FILE_NAMES, exportFiles } from "./export.ts";
-import { configJson, parseConfigJson } from "./hf-config.ts";
+import { parseConfigJson } from "./hf-config.ts";
+import { configJson } from "./hf-config-json.ts";
 import { type ImportCode, importModel } from "./import.ts";
 import { type ModelCard, modelCardText } from "./model-card.ts";
 import { ExportError, readExportFolder, writeExportFolder } from "./node-folder.ts";
@@ -146,16 +147,16 @@ test("a config that this engine would compute differently is refused", () => {
   const fields = JSON.parse(configJson(CONFIG));
   const changes: readonly object[] = [
     { model_type: "mistral" },
-    { attention_bias: true },
-    { mlp_bias: true },
+    { attention_bias: 1 },
+    { moe: true },
+    { pretraining_tp: 2 },
     { hidden_act: "gelu" },
     { rope_scaling: { rope_type: "llama3", factor: 8 } },
     { rope_parameters: { rope_type: "yarn", rope_theta: 500 } },
-    { head_dim: 8 },
-    { hidden_size: 10 },
+    { head_dim: 7 },
     { num_key_value_heads: 3 },
     { num_hidden_layers: 1e9 },
-    { sliding_window: 128 },
+    { quantization_config: { quant_method: "gptq" } },
     { rms_norm_eps: 0 },
     { vocab_size: "256" },
   ];

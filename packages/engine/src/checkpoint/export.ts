@@ -4,7 +4,7 @@ import { assert } from "@manyhands/base/assert";
 import { utf8 } from "@manyhands/base/bytes";
 import { type LlamaConfig, parameterCount, parameterPlaces } from "../model/config.ts";
 import { tokenizerConfigJson, tokenizerJson } from "../tokenizer/hugging-face.ts";
-import { configJson } from "./hf-config.ts";
+import { configJson } from "./hf-config-json.ts";
 import { type ModelCard, modelCardText } from "./model-card.ts";
 import { writeSafetensors } from "./safetensors.ts";
 

@@ -2,12 +2,12 @@
 // It reads no disk (node-folder.ts does) and loads no other architectures.
 import { describe } from "@manyhands/base/decode";
 import { err, ok, type Result } from "@manyhands/base/result";
-import { type LlamaConfig, type ParameterPlace, parameterPlaces } from "../model/config.ts";
+import { type ModelConfig, type ParameterPlace, parameterPlaces } from "../model/config.ts";
 import { parseConfigJson } from "./hf-config.ts";
 import { readSafetensors, type SafetensorsCode, type TensorData } from "./safetensors.ts";
 
 /** Weights lie in the order of parameterSpecs(config). */
-export type ImportedModel = { readonly config: LlamaConfig; readonly weights: Float32Array };
+export type ImportedModel = { readonly config: ModelConfig; readonly weights: Float32Array };
 
 export type ImportCode =
   | SafetensorsCode

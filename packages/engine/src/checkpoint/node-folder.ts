@@ -1,10 +1,11 @@
 // An export folder on disk: written whole or not at all, and read back.
 // Node only. What the files say is in export.ts and import.ts.
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
 import { EXPORT_FILE_NAMES, type ExportFile } from "./export.ts";
-import { type ImportedModel, importModel } from "./import.ts";
+import type { ImportedModel } from "./import.ts";
+import { importModelFolder } from "./model-folder.ts";
 
 /** The disk refused. The folder is as it was before. */
 export class ExportError extends ManyhandsError {
@@ -106,22 +107,7 @@ async function syncFolder(path: string): Promise<void> {
  * @throws InputError if a file is missing or breaks a rule
  */
 export async function readExportFolder(folder: string): Promise<ImportedModel> {
-  const read = async (name: string): Promise<Buffer> => {
-    try {
-      return await readFile(join(folder, name));
-    } catch (cause) {
-      throw new InputError(`${folder} has no readable ${name}: ${messageOf(cause)}`, {
-        cause,
-        hint: "name a folder with config.json and model.safetensors",
-      });
-    }
-  };
-  const configJson = (await read("config.json")).toString("utf8");
-  const imported = importModel({ configJson, safetensors: await read("model.safetensors") });
-  if (imported.ok) return imported.value;
-  throw new InputError(`${folder}: ${imported.error.message} (${imported.error.code})`, {
-    hint: "only float32 models of the Llama family without biases are read",
-  });
+  return importModelFolder(folder);
 }
 
 function codeOf(caught: unknown): unknown {

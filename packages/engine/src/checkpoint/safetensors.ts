@@ -1,5 +1,6 @@
-// The safetensors format: 8 bytes of length, a JSON header, the tensors' bytes. Float32 only.
-// It deliberately knows no model: any names and shapes. Spec: docs/spec/01-checkpoint.md §1.2.
+// The safetensors format: 8 bytes of length, a JSON header, the tensors' bytes. What we write is
+// float32; a header may name other types. Spec: docs/spec/01-checkpoint.md §1.2.
+// It deliberately knows no model: any names and shapes.
 import { assert } from "@manyhands/base/assert";
 import { compareText, concatBytes, utf8 } from "@manyhands/base/bytes";
 import { describe } from "@manyhands/base/decode";
@@ -48,12 +49,34 @@ export const SAFETENSORS_CODES = [
 export type SafetensorsCode = (typeof SAFETENSORS_CODES)[number];
 export type SafetensorsProblem = { readonly code: SafetensorsCode; readonly message: string };
 
-/** A header's line about one tensor, after its checks. */
-type Entry = {
+/** Bytes of one element. */
+export const DTYPE_BYTES = { F32: 4, F16: 2, BF16: 2, U8: 1 } as const;
+export type StoredType = keyof typeof DTYPE_BYTES;
+
+/** A header's line about one tensor, after its checks: its bytes lie from begin to end. */
+export type TensorEntry = {
   readonly name: string;
+  readonly dtype: StoredType;
   readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
+};
+
+/** What a reader accepts beyond what we write. */
+export type HeaderRules = {
+  readonly dtypes: readonly StoredType[];
+  /** Whether tensors must start at a multiple of 8; files from before 2023 do not. */
+  readonly aligned: boolean;
+};
+
+const OUR_RULES: HeaderRules = { dtypes: ["F32"], aligned: true };
+
+export type SafetensorsHeader = {
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Where the tensors' bytes start in the file; entries count from there. */
+  readonly dataStart: number;
+  /** In the order of their bytes. */
+  readonly entries: readonly TensorEntry[];
 };
 
 function broken(code: SafetensorsCode, message: string): Result<never, SafetensorsProblem> {
@@ -107,55 +130,79 @@ function elementCount(shape: readonly number[]): number {
  * size: nothing is allocated from a number that the file claims before that number is checked.
  */
 export function readSafetensors(bytes: Uint8Array): Result<Safetensors, SafetensorsProblem> {
-  const header = readHeader(bytes);
+  const dataStart = headerEnd(bytes, bytes.length, OUR_RULES);
+  if (!dataStart.ok) return dataStart;
+  const header = readHeader(bytes.subarray(0, dataStart.value), bytes.length, OUR_RULES);
   if (!header.ok) return header;
-  const { dataStart, fields } = header.value;
-  const metadata = readMetadata(fields[METADATA]);
-  if (!metadata.ok) return metadata;
-  const entries: Entry[] = [];
-  for (const [name, value] of Object.entries(fields)) {
-    if (name === METADATA) continue;
-    const entry = readEntry(name, value);
-    if (!entry.ok) return entry;
-    entries.push(entry.value);
-  }
-  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
-  const laid = checkLayout(entries, bytes.length - dataStart);
-  if (!laid.ok) return laid;
-  const data = bytes.subarray(dataStart);
-  const tensors = entries.map(({ name, shape, begin, end }) => ({
+  const data = bytes.subarray(dataStart.value);
+  const tensors = header.value.entries.map(({ name, shape, begin, end }) => ({
     name,
     shape,
     values: weightsFromBytes(data.subarray(begin, end)),
   }));
-  return ok({ metadata: metadata.value, tensors });
+  return ok({ metadata: header.value.metadata, tensors });
 }
 
-type Fields = { readonly [name: string]: unknown };
-type Header = { readonly dataStart: number; readonly fields: Fields };
-
-function readHeader(bytes: Uint8Array): Result<Header, SafetensorsProblem> {
-  if (bytes.length < LENGTH_BYTES) {
-    return broken("safetensors/truncated", `${bytes.length} bytes; the header's length needs 8`);
+/**
+ * Where a file's header ends and its tensors start, from the file's first 8 bytes or more.
+ *
+ * @param fileBytes the size of the whole file
+ */
+export function headerEnd(
+  start: Uint8Array,
+  fileBytes: number,
+  rules: HeaderRules,
+): Result<number, SafetensorsProblem> {
+  if (start.length < LENGTH_BYTES) {
+    return broken("safetensors/truncated", `${start.length} bytes; the header's length needs 8`);
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
   const length = view.getBigUint64(0, true);
   if (length > BigInt(HEADER_BYTES_MAX) || length < 2n) {
     const range = `2 to ${HEADER_BYTES_MAX}`;
     return broken("safetensors/header-length", `a header has ${range} bytes, found ${length}`);
   }
   const dataStart = LENGTH_BYTES + Number(length);
-  if (dataStart > bytes.length) {
-    const claim = `a header of ${length} bytes in a file of ${bytes.length}`;
+  if (dataStart > fileBytes) {
+    const claim = `a header of ${length} bytes in a file of ${fileBytes}`;
     return broken("safetensors/truncated", claim);
   }
-  if (dataStart % ALIGNMENT_BYTES !== 0) {
+  if (rules.aligned && dataStart % ALIGNMENT_BYTES !== 0) {
     const found = `the tensors start at byte ${dataStart}, no multiple of ${ALIGNMENT_BYTES}`;
     return broken("safetensors/misaligned", found);
   }
-  const fields = parseHeader(bytes.subarray(LENGTH_BYTES, dataStart));
-  return fields.ok ? ok({ dataStart, fields: fields.value }) : fields;
+  return ok(dataStart);
 }
+
+/**
+ * What a file's header says, after all checks that need no tensor's bytes.
+ *
+ * @param head      the file's bytes up to its headerEnd
+ * @param fileBytes the size of the whole file
+ */
+export function readHeader(
+  head: Uint8Array,
+  fileBytes: number,
+  rules: HeaderRules,
+): Result<SafetensorsHeader, SafetensorsProblem> {
+  const fields = parseHeader(head.subarray(LENGTH_BYTES));
+  if (!fields.ok) return fields;
+  const metadata = readMetadata(fields.value[METADATA]);
+  if (!metadata.ok) return metadata;
+  const entries: TensorEntry[] = [];
+  for (const [name, value] of Object.entries(fields.value)) {
+    if (name === METADATA) continue;
+    const entry = readEntry(name, value, rules.dtypes);
+    if (!entry.ok) return entry;
+    entries.push(entry.value);
+  }
+  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  const laid = checkLayout(entries, fileBytes - head.length);
+  if (!laid.ok) return laid;
+  return ok({ metadata: metadata.value, dataStart: head.length, entries });
+}
+
+type Fields = { readonly [name: string]: unknown };
 
 function parseHeader(bytes: Uint8Array): Result<Fields, SafetensorsProblem> {
   if (bytes[0] !== 0x7b) {
@@ -191,16 +238,22 @@ function isFields(value: unknown): value is Fields {
 
 const ENTRY_KEYS = ["data_offsets", "dtype", "shape"];
 
-function readEntry(name: string, value: unknown): Result<Entry, SafetensorsProblem> {
+function readEntry(
+  name: string,
+  value: unknown,
+  dtypes: readonly StoredType[],
+): Result<TensorEntry, SafetensorsProblem> {
   const who = describe(name);
   const keys = isFields(value) ? Object.keys(value).sort(compareText) : [];
   if (!isFields(value) || keys.join() !== ENTRY_KEYS.join()) {
     const rule = "must have dtype, shape and data_offsets, and nothing else";
     return broken("safetensors/entry", `${who} ${rule}`);
   }
-  if (value["dtype"] !== "F32") {
+  const dtype = dtypes.find((each) => each === value["dtype"]);
+  if (dtype === undefined) {
     const found = describe(value["dtype"]);
-    return broken("safetensors/dtype", `${who}: only "F32" is read here, found ${found}`);
+    const list = dtypes.join(", ");
+    return broken("safetensors/dtype", `${who}: the dtypes read here are ${list}, found ${found}`);
   }
   const shape = value["shape"];
   if (!isSizes(shape) || !hasSafeProduct(shape)) {
@@ -212,12 +265,12 @@ function readEntry(name: string, value: unknown): Result<Entry, SafetensorsProbl
     return broken("safetensors/offsets", `${who}: data_offsets are two integers ≥ 0`);
   }
   const [begin = 0, end = 0] = offsets;
-  const size = elementCount(shape) * WEIGHT_BYTES;
+  const size = elementCount(shape) * DTYPE_BYTES[dtype];
   if (end - begin !== size) {
     const found = `data_offsets cover ${end - begin} bytes`;
     return broken("safetensors/size", `${who}: the shape needs ${size} bytes, ${found}`);
   }
-  return ok({ name, shape, begin, end });
+  return ok({ name, dtype, shape, begin, end });
 }
 
 /** Integers ≥ 0; −0 is refused, because other readers refuse the minus. */
@@ -240,7 +293,7 @@ function hasSafeProduct(shape: readonly number[]): boolean {
 
 /** Sorted entries must tile 0 … dataBytes: no hole, no overlap, nothing beyond. */
 function checkLayout(
-  entries: readonly Entry[],
+  entries: readonly TensorEntry[],
   dataBytes: number,
 ): Result<null, SafetensorsProblem> {
   let at = 0;

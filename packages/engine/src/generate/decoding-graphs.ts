@@ -30,8 +30,8 @@ function namedKeyValues(layers: readonly KeyValue[]): Record<string, Tensor> {
 }
 
 /**
- * ids [1, T], last [1] → logits [1, V] after place `last`, and "key l", "value l" [1, KV, T, D]. What
- * follows a place cannot change it.
+ * ids [1, T], last [1] → logits [1, V] after place `last`, and "key l", "value l" [1, KV, T, D].
+ * What follows a place cannot change it.
  */
 export function prefillGraph(config: ModelConfig, time: number): Graph {
   const layers: KeyValue[] = [];

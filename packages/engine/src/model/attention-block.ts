@@ -3,8 +3,14 @@
 // It deliberately has no weights: what an architecture does to q and k is an argument.
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
-import type { BlockPlace } from "./decoder.ts";
 import { cachedAttention, causalAttention, type KeyValue } from "./layers.ts";
+
+/** Where a block stands, and what its rows are. */
+export type BlockPlace = {
+  readonly layer: number;
+  readonly batch: number;
+  readonly time: number;
+};
 
 /** What a single new token sees besides itself: keys and values of S places, [1, S] says which. */
 export type Past = KeyValue & { readonly mask: Tensor };

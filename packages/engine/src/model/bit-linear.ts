@@ -1,5 +1,5 @@
-// BitNet's matrix products: 8-bit activations, ternary weights, gradients that pass straight through.
-// The products themselves are ordinary ones: packed weights are not this file's.
+// BitNet's matrix products: 8-bit activations, ternary weights, gradients that pass straight
+// through. The products themselves are ordinary ones: packed weights are not this file's.
 // @source Ma et al. 2024, "The era of 1-bit LLMs"; Bengio et al. 2013 for the gradients
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";

@@ -19,8 +19,8 @@ export type LayerType = "full_attention" | "sliding_attention";
 export type FamilyType = "qwen2" | "qwen3" | "gemma3_text" | "bitnet";
 
 /**
- * Llama and its relatives, by Hugging Face's names in camelCase. What is optional is absent where it
- * has its default, so that a plain Llama has one form only: run ids are hashes of it.
+ * Llama and its relatives, by Hugging Face's names in camelCase. What is optional is absent where
+ * it has its default, so that a plain Llama has one form only: run ids are hashes of it.
  */
 export type LlamaConfig = {
   /** Absent for Llama itself. */
@@ -51,8 +51,8 @@ export type LlamaConfig = {
   /** Scores are divided by its root. Default: the head size. Gemma 3 only. */
   readonly queryPreAttnScalar?: number;
   /**
-   * BitNet only: what a block's matrices multiply goes through 8 bits. `offline` weights are ternary
-   * already; `online` ones are made ternary wherever they are used.
+   * BitNet's matrix products: what a block's matrices multiply goes through 8 bits. `offline`
+   * weights are ternary already; `online` ones are made ternary wherever they are used.
    */
   readonly bitLinear?: "offline" | "online";
 };
@@ -201,7 +201,6 @@ const OWNED = [
   ["mlpBias", undefined],
   ["queryPreAttnScalar", "gemma3_text"],
   ["ropeLocalBaseFreq", "gemma3_text"],
-  ["bitLinear", "bitnet"],
 ] as const;
 
 function checkScaling(scaling: RopeScaling | undefined): void {
@@ -243,11 +242,6 @@ export function keyValueHeads(config: ModelConfig): number {
 /** L. */
 export function layerCount(config: ModelConfig): number {
   return isGpt2(config) ? config.nLayer : config.numHiddenLayers;
-}
-
-/** C. */
-export function hiddenSize(config: ModelConfig): number {
-  return isGpt2(config) ? config.nEmbd : config.hiddenSize;
 }
 
 /** The longest context that the model was made for. */

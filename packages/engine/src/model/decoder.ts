@@ -3,7 +3,7 @@
 import { defined } from "@manyhands/base/assert";
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
-import type { Cache } from "./attention-block.ts";
+import type { BlockPlace, Cache } from "./attention-block.ts";
 import { type ModelConfig, parameterPlaces } from "./config.ts";
 import { crossEntropy, linear } from "./layers.ts";
 
@@ -57,13 +57,6 @@ export function weightFeeds(
 
 /** Finds a weight by its full name, or within a block by what follows the block's prefix. */
 export type Lookup = (name: string) => Tensor;
-
-/** Where a block stands, and what its rows are. */
-export type BlockPlace = {
-  readonly layer: number;
-  readonly batch: number;
-  readonly time: number;
-};
 
 /** Where in time a decoder's input lies, if not at 0 … T − 1: what a single new token feeds. */
 export type Positions = {

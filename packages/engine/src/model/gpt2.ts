@@ -71,9 +71,9 @@ function normalize(config: Gpt2Config, weight: Lookup, name: string, x: Tensor):
 }
 
 /**
- * The weights, but for q's, k's and v's bias: its middle third gets a gradient of exactly 0. A key's
- * bias shifts all scores of a query alike, so softmax undoes it: its gradient is 0, and what rounding
- * leaves of it Adam would scale up to full steps of noise.
+ * The weights, but for q's, k's and v's bias: its middle third gets a gradient of exactly 0. A
+ * key's bias shifts all scores of a query alike, so softmax undoes it: its gradient is 0, and what
+ * rounding leaves of it Adam would scale up to full steps of noise.
  */
 function withoutKeyBias(weight: Lookup): Lookup {
   return (name) => {

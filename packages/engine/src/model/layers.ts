@@ -207,8 +207,8 @@ const TURN = 6.283185307179586;
 
 /**
  * A frequency for a longer context. Linear: f / factor. Llama 3: waves that fit lowFreqFactor times
- * or less into the original context are stretched by the factor, those that fit highFreqFactor times
- * or more are left alone, and between them the two are mixed.
+ * or less into the original context are stretched by the factor, those that fit highFreqFactor
+ * times or more are left alone, and between them the two are mixed.
  *
  * @source Meta's Llama 3.1 reference; Hugging Face calls it "llama3"
  */

@@ -3,11 +3,10 @@
 // (config.ts); it deliberately has no dropout and no state.
 import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
-import { selfAttention } from "./attention-block.ts";
+import { type BlockPlace, selfAttention } from "./attention-block.ts";
 import { eightBits, ternary } from "./bit-linear.ts";
 import { type Features, featuresOf, headSize, isSliding, type LlamaConfig } from "./config.ts";
 import {
-  type BlockPlace,
   type Decoder,
   type DecoderOptions,
   type LinearModule,
