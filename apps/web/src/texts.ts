@@ -237,8 +237,8 @@ const ledger = {
   title: "The ledger",
   lead:
     "Everything that counts is a row of this log. The page can check all of it itself: each " +
-    "row's signature, its place in the hash chain, every device's own signature, and that the rules of " +
-    "the protocol lead from each state to the next.",
+    "row's signature, its place in the hash chain, every device's own signature, and that the " +
+    "rules of the protocol lead from each state to the next.",
   check: "Check the whole log",
   checkAgain: "Check again",
   stop: "Stop",

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
+import type { History, HistoryPoint } from "@manyhands/coordinator/history";
 import type { HostedRun } from "@manyhands/coordinator/server/hosted-run";
 import { startServer } from "@manyhands/coordinator/server/server";
 import { RunTraffic } from "@manyhands/coordinator/server/traffic";
@@ -16,6 +17,8 @@ export type Pretence = {
   readonly run: PretendRun;
   /** Changes the status that is told. */
   readonly status?: (status: RunStatus) => RunStatus;
+  /** Tells so many rounds: those that there are, again and again. */
+  readonly stretched?: number;
   /** Changes a row before it is told: for damaged logs. */
   readonly row?: (row: PretendRun["rows"][number]) => PretendRun["rows"][number];
 };
@@ -49,12 +52,35 @@ export function statusOfPretence({ run, status = (one) => one }: Pretence): RunS
   return status(statusOf(run.state, run.history, live, { total, workers: new Map(perWorker) }));
 }
 
+/** A long run's rounds, its loss falling slowly, out of a short one's. */
+function stretchedHistory({ history }: PretendRun, rounds: number | undefined): History {
+  const { points } = history;
+  const last = points.at(-1);
+  if (rounds === undefined || !last) return history;
+  const stretched = Array.from({ length: rounds }, (_, round): HistoryPoint => {
+    const again = Math.floor(round / points.length);
+    const point = points[round % points.length] ?? last;
+    const loss = 1.4 + 4 / (1 + round / 200) + 0.03 * (((round * 7_919) % 100) / 100);
+    return {
+      ...point,
+      round,
+      openedAt: point.openedAt + again * last.closedAt,
+      closedAt: point.closedAt + again * last.closedAt,
+      tokensBefore: point.tokensBefore + again * last.tokens,
+      tokens: point.tokens + again * last.tokens,
+      trainLoss: loss,
+      evaluationLoss: round % 10 === 0 ? loss + 0.06 : null,
+    };
+  });
+  return { ...history, points: stretched };
+}
+
 /** What the routes read of a run, without a coordinator behind it. */
 function hosted(pretence: Pretence): HostedRun {
   const { run, row = (one) => one } = pretence;
   const core = {
     status: () => statusOfPretence(pretence),
-    history: run.history,
+    history: stretchedHistory(run, pretence.stretched),
     closedRows: run.closedRows,
     closedRounds: () => [],
     countReject: () => undefined,

@@ -5,7 +5,7 @@ import { FEW_HANDS } from "./hands.ts";
 import { PretendRun } from "./pretend-run.ts";
 import type { Pretence } from "./pretend-server.ts";
 
-export type RunName = "busy" | "empty" | "paused" | "finished" | "failing" | "damaged";
+export type RunName = "busy" | "empty" | "paused" | "finished" | "failing" | "damaged" | "long";
 
 export type Shot = {
   readonly name: string;
@@ -27,6 +27,7 @@ export type Shot = {
 
 export function pretences(): Readonly<Record<RunName, Pretence>> {
   const busy = new PretendRun({ hands: FEW_HANDS, rounds: 60, end: "training" });
+  const long = new PretendRun({ hands: FEW_HANDS, rounds: 30, name: "long", end: "training" });
   const damaged = new PretendRun({
     hands: FEW_HANDS,
     rounds: 12,
@@ -49,12 +50,24 @@ export function pretences(): Readonly<Record<RunName, Pretence>> {
       run: new PretendRun({ hands: FEW_HANDS, rounds: 20, name: "failing", end: "training" }),
       status: held,
     },
+    long: { run: long, status: withThousand, stretched: 10_000 },
     damaged: {
       run: damaged,
       row: (row) =>
         row.sequence === victim ? { ...row, signature: row.signature.replace(/^../, "00") } : row,
     },
   };
+}
+
+/** The status of a run with a thousand devices. */
+function withThousand(status: RunStatus): RunStatus {
+  const workers = Array.from({ length: 1_000 }, (_, index) => {
+    const model = status.workers[index % status.workers.length];
+    if (!model) throw new Error("a run has workers");
+    const workerId = `${index.toString(16).padStart(8, "0")}${model.workerId.slice(8)}`;
+    return { ...model, workerId, name: `Hand ${index + 1}`, credit: 1_000 * (1_000 - index) };
+  });
+  return { ...status, round: 10_000, workers };
 }
 
 const OFFER: Offer = {
@@ -146,6 +159,7 @@ export const SHOTS: readonly Shot[] = [
   },
   { name: "contribute-stranger", path: "/runs/:run", run: "busy", isStranger: true },
   { name: "watch-busy", path: "/runs/:run/watch", run: "busy" },
+  { name: "watch-long", path: "/runs/:run/watch", run: "long" },
   { name: "watch-empty", path: "/runs/:run/watch", run: "empty" },
   { name: "watch-finished", path: "/runs/:run/watch", run: "finished" },
   { name: "watch-failing", path: "/runs/:run/watch", run: "failing" },

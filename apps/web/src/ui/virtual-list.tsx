@@ -1,5 +1,6 @@
 // A list of any length: only the rows in view are in the page. Rows have one fixed height.
 import { type ReactNode, useLayoutEffect, useRef, useState } from "react";
+import { visibleRows } from "./visible-rows.ts";
 
 export type RowPlace = {
   /** What to give the row's element: its place in the list. */
@@ -20,20 +21,6 @@ export type VirtualListProps = {
   /** How many rows there were before; keeps what is read in place when rows come in at the top. */
   readonly anchor?: "top" | "none";
 };
-
-const MARGIN_ROWS = 6;
-
-/** The rows that a window of the list shows, some beyond its edges included. */
-export function visibleRows(
-  scrollTop: number,
-  height: number,
-  list: { readonly count: number; readonly rowHeight: number },
-): { readonly from: number; readonly to: number } {
-  const { count, rowHeight } = list;
-  const from = Math.max(0, Math.floor(scrollTop / rowHeight) - MARGIN_ROWS);
-  const to = Math.min(count, Math.ceil((scrollTop + height) / rowHeight) + MARGIN_ROWS);
-  return { from: Math.min(from, to), to };
-}
 
 export function VirtualList(props: VirtualListProps): ReactNode {
   const { label, count, rowHeight, heightMax, row, reveal = null, anchor = "none" } = props;

@@ -2,20 +2,7 @@
 import type { ReactNode } from "react";
 import { texts } from "../../texts.ts";
 import { classes } from "../../ui/parts.tsx";
-
-/** Tokens that each badge begins at, in the order of texts.badges.names. */
-export const BADGE_TOKENS = [1, 100_000, 1e6, 1e7, 1e8, 1e9] as const;
-
-/** How many badges these tokens have earned. */
-export function badgesFor(tokens: number): number {
-  return BADGE_TOKENS.filter((from) => tokens >= from).length;
-}
-
-/** Tokens to the next badge; null if there is none. */
-export function tokensToNext(tokens: number): number | null {
-  const next = BADGE_TOKENS.find((from) => tokens < from);
-  return next === undefined ? null : next - tokens;
-}
+import { BADGE_TOKENS, badgesFor, tokensToNext } from "./badge-ranks.ts";
 
 const RADIUS = 26;
 const COLORS = ["#8a9a92", "#4f9d83", "#0b7a5f", "#b34d12", "#8a3ffc", "#c28a00"] as const;

@@ -1,7 +1,7 @@
 // The certificate as one drawing: what it says is in the log, and the run's state root proves it.
 import type { ReactNode } from "react";
 import { texts } from "../../texts.ts";
-import { BADGE_TOKENS, badgesFor } from "./badges.tsx";
+import { BADGE_TOKENS, badgesFor } from "./badge-ranks.ts";
 
 export type CertificateFacts = {
   readonly name: string;
