@@ -14,7 +14,7 @@ import type { BatchShape } from "@manyhands/engine/train/batch-shape";
 import type { OptimizerOptions } from "@manyhands/engine/train/options";
 
 export type BenchModel = {
-  readonly name: "small" | "big";
+  readonly name: string;
   readonly shape: "llama" | "gpt2";
   readonly config: ModelConfig;
   readonly batch: BatchShape;
