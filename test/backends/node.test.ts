@@ -12,6 +12,7 @@ import { createSession } from "@manyhands/engine/runtime/ort-session";
 import { ortWebWasm } from "@manyhands/engine/runtime/ort-web-wasm";
 import { WEBGPU_SESSION } from "@manyhands/engine/runtime/ort-webgpu";
 import { contractOf } from "@manyhands/engine/runtime/runtime.contract";
+import { residentBytes } from "@manyhands/engine/testing/resident-bytes";
 import ort from "onnxruntime-node";
 import { readTruth, runChecks, runsOnWebGpu } from "./truth.ts";
 
@@ -19,7 +20,7 @@ const WASM_FILE = "onnxruntime-web/ort-wasm-simd-threaded.wasm";
 const truth = readTruth();
 
 test("Node, CPU keeps the whole contract", (t) =>
-  runChecks(t, contractOf({ runtime: withHostState(ortNode) }, truth)));
+  runChecks(t, contractOf({ runtime: withHostState(ortNode), residentBytes }, truth)));
 
 test("Node, WASM keeps the whole contract", (t) => {
   const wasm = readFileSync(new URL(import.meta.resolve(WASM_FILE)));
@@ -28,7 +29,7 @@ test("Node, WASM keeps the whole contract", (t) => {
 });
 
 test("Node, WebGPU keeps the contract, with every node on the GPU", (t) => {
-  const checks = contractOf({ runtime: ortNodeWebGpu, slack: 4 }, truth);
+  const checks = contractOf({ runtime: ortNodeWebGpu, slack: 4, residentBytes }, truth);
   return runChecks(
     t,
     checks.filter(({ title }) => runsOnWebGpu(title)),

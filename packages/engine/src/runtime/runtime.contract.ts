@@ -45,6 +45,8 @@ export type Subject = {
   readonly runtime: StatefulRuntime;
   /** Bytes that the backend holds now, where they can be counted exactly. */
   readonly heldBytes?: () => number;
+  /** Bytes of the whole process, where only the operating system can be asked. */
+  readonly residentBytes?: () => Promise<number>;
   /** How much further off values may be, as GPUs round divisions and roots. Default 1. */
   readonly slack?: number;
   /** How many trainers come and go in the check of memory. Default 12. */
@@ -88,6 +90,7 @@ export function contractOf(subject: Subject, truth: Truth): readonly Check[] {
       title: "memory comes back",
       run: () => checkMemory(subject, defined(trainings[0], "there is a training")),
     },
+    { title: "a large state's memory comes back", run: () => checkStateMemory(subject) },
   ];
 }
 
@@ -271,6 +274,31 @@ async function checkMemory(subject: Subject, vector: TrainingVector): Promise<vo
   for (let i = 0; i < CYCLES_TO_SETTLE; i++) await cycle();
   const before = heldBytes();
   for (let i = 0; i < memoryCycles; i++) await cycle();
-  const after = heldBytes();
-  assert(after <= before, `${memoryCycles} disposed trainers keep ${after - before} bytes`);
+  const kept = heldBytes() - before;
+  assert(kept <= 0, `${memoryCycles} disposed trainers keep ${kept} bytes`);
+}
+
+/** 8 MB each, 540 MB in all: that stands out from what a process takes and keeps by itself. */
+const STATE_FLOATS = 2 ** 21;
+const STATES = 64;
+const STATES_TO_SETTLE = 8;
+const RESIDENT_SLACK = 256e6;
+
+/** States that come and go leave nothing behind in the process. */
+async function checkStateMemory({ runtime, residentBytes }: Subject): Promise<void> {
+  if (residentBytes === undefined) return;
+  const next = ir.add(ir.input("state", [STATE_FLOATS]), ir.scalar(1));
+  const graph = graphOf({ next, first: ir.slice(next, 0, 0, 1) });
+  const cycle = async (): Promise<void> => {
+    const counter = await runtime.compileStateful(graph, [{ output: "next", input: "state" }]);
+    await counter.load({ state: new Float32Array(STATE_FLOATS) });
+    const { first } = await counter.run({});
+    assert(first?.[0] === 1, "the state counts");
+    await counter.dispose();
+  };
+  for (let i = 0; i < STATES_TO_SETTLE; i++) await cycle();
+  const before = await residentBytes();
+  for (let i = 0; i < STATES; i++) await cycle();
+  const kept = (await residentBytes()) - before;
+  assert(kept <= RESIDENT_SLACK, `${STATES} disposed states keep ${kept} bytes`);
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { RULES } from "../autodiff/rules.ts";
+import { residentBytes } from "../testing/resident-bytes.ts";
 import { readVectors } from "../vectors.ts";
 import { withHostState } from "./host-state.ts";
 import { ortNode } from "./ort-node.ts";
@@ -39,7 +40,7 @@ const wasm = ortWebWasm({ files: readFileSync(WASM_FILE) });
 
 const SUBJECTS: Readonly<Record<string, Subject>> = {
   reference: { runtime: withHostState(reference) },
-  "Node, CPU": { runtime: withHostState(ortNode) },
+  "Node, CPU": { runtime: withHostState(ortNode), residentBytes },
   "Node, WASM": { runtime: withHostState(wasm), heldBytes },
 };
 

@@ -2,16 +2,12 @@
 // left behind.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import type { LlamaConfig } from "../model/config.ts";
 import { initialWeights } from "../model/initial-weights.ts";
 import { ortNode } from "../runtime/ort-node.ts";
+import { collectGarbage } from "../testing/resident-bytes.ts";
 import { MUON_RECIPE } from "./options.ts";
 import { createTrainer, type TrainerOptions } from "./trainer.ts";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage: () => void = runInNewContext("gc");
 
 const model: LlamaConfig = {
   vocabSize: 64,
@@ -47,12 +43,8 @@ type Footprint = {
   readonly resident: number;
 };
 
-/** After two collections: the first only frees what finalisers then let go of. */
 async function footprint(): Promise<Footprint> {
-  for (let i = 0; i < 2; i++) {
-    collectGarbage();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  await collectGarbage();
   const { arrayBuffers, heapUsed, rss } = process.memoryUsage();
   const handles = process.getActiveResourcesInfo().length;
   return { arrays: arrayBuffers, objects: heapUsed, handles, resident: rss };
