@@ -1,0 +1,108 @@
+// Which of the engine's browser backends trains here, and the compute port over it. The choice uses
+// what can be asked without loading anything: a runtime is 14 to 27 MB.
+// Not the probe of speeds: that would load both.
+
+import { parameterCount } from "@manyhands/engine/model/config";
+import { browserProbe, type PageGlobals } from "@manyhands/engine/probe/browser";
+import type { FrozenRun } from "@manyhands/protocol/run-config";
+import { EngineCompute, type EngineComputeOptions } from "../compute/engine-compute.ts";
+import { deviceStepper, hostStepper } from "../compute/stepper.ts";
+import type { ComputePort } from "../host/ports.ts";
+import { loadRuntime } from "./runtime-files.ts";
+import type { ComputeChoice, RuntimeFiles } from "./thread-messages.ts";
+
+export type Backend = "gpu" | "wasm";
+
+/** A GPU has hundreds of launches a step: below so many parameters a processor is as fast. */
+const GPU_PARAMETERS_MIN = 1_000_000;
+const THREADS_MAX = 4;
+
+export type DeviceFacts = {
+  readonly hasWasm: boolean;
+  /** "software": a processor that plays a GPU. */
+  readonly gpu: "hardware" | "software" | "none";
+  readonly threads: number;
+  /** What a page may take here, as far as can be known. */
+  readonly memoryBytesMax: number;
+};
+
+type GpuAdapter = {
+  readonly isFallbackAdapter?: boolean;
+  readonly info?: { readonly isFallbackAdapter?: boolean; readonly vendor?: string };
+};
+type Gpu = { requestAdapter(): Promise<GpuAdapter | null> };
+
+/** Asks the thread's globals. Loads nothing. */
+export async function deviceFacts(): Promise<DeviceFacts> {
+  const { memoryBytesMax } = browserProbe(globalThis as unknown as PageGlobals);
+  const cores = Math.min(navigator.hardwareConcurrency, THREADS_MAX);
+  return {
+    hasWasm: typeof WebAssembly === "object",
+    gpu: await gpuKind(),
+    // Threads need shared memory, which only isolated pages have.
+    threads: globalThis.crossOriginIsolated ? Math.max(1, cores) : 1,
+    memoryBytesMax,
+  };
+}
+
+async function gpuKind(): Promise<DeviceFacts["gpu"]> {
+  const gpu: unknown = Reflect.get(navigator, "gpu");
+  if (typeof gpu !== "object" || gpu === null) return "none";
+  try {
+    const adapter = await (gpu as Gpu).requestAdapter();
+    if (!adapter) return "none";
+    const isSoftware = adapter.isFallbackAdapter ?? adapter.info?.isFallbackAdapter ?? false;
+    // These drivers give wrong numbers or die: playcanvas #8874.
+    if (adapter.info?.vendor === "img-tec") return "none";
+    return isSoftware || adapter.info?.vendor === "google" ? "software" : "hardware";
+  } catch {
+    return "none";
+  }
+}
+
+/** @param crashed backends during whose first step this tab ended last time */
+export function chooseBackend(
+  facts: DeviceFacts,
+  { model }: Pick<FrozenRun, "model">,
+  { choice, crashed }: { readonly choice: ComputeChoice; readonly crashed: readonly Backend[] },
+): Backend | null {
+  if (!facts.hasWasm) return null;
+  if (choice !== "auto") return choice === "gpu" && facts.gpu === "none" ? "wasm" : choice;
+  const isWorthIt = parameterCount(model) >= GPU_PARAMETERS_MIN;
+  const useGpu = facts.gpu === "hardware" && isWorthIt && !crashed.includes("gpu");
+  return useGpu ? "gpu" : "wasm";
+}
+
+export type OpenBackend = {
+  readonly runtime: RuntimeFiles;
+  readonly threads: number;
+  readonly onBytes: (done: number, total: number) => void;
+  readonly onFetched: (bytes: number) => void;
+} & Pick<EngineComputeOptions, "pace" | "nowMicros" | "memoryBytesMax" | "onNotice">;
+
+/** Loads the runtime. @throws NetworkError, or the runtime's error where it does not start */
+export async function openBackend(backend: Backend, options: OpenBackend): Promise<ComputePort> {
+  const file = options.runtime[backend === "gpu" ? "webgpu" : "wasm"];
+  const { bytes: files, wasFetched } = await loadRuntime(file, options.onBytes);
+  if (wasFetched) options.onFetched(file.bytes);
+  const { script } = file;
+  const { pace, nowMicros, memoryBytesMax, onNotice } = options;
+  const common = { pace, nowMicros, memoryBytesMax, onNotice };
+  if (backend === "gpu") {
+    const { ortWebWebGpu } = await import("@manyhands/engine/runtime/ort-web-webgpu");
+    const runtime = ortWebWebGpu({ files, script });
+    const makeStepper = deviceStepper(runtime);
+    return new EngineCompute({
+      ...common,
+      numerics: "ort-webgpu",
+      threads: 1,
+      runtime,
+      makeStepper,
+    });
+  }
+  const { threads } = options;
+  const { ortWebWasm } = await import("@manyhands/engine/runtime/ort-web-wasm");
+  const runtime = ortWebWasm({ files, script, threads });
+  const makeStepper = hostStepper(runtime);
+  return new EngineCompute({ ...common, numerics: "ort-wasm", threads, runtime, makeStepper });
+}

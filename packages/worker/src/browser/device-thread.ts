@@ -1,0 +1,209 @@
+// The device thread: hears what the page asks, one thing after the other, and shows one view.
+// Not the work itself: device-work.ts.
+import { messageOf } from "@manyhands/base/errors";
+import type { DeviceSettings } from "../device/settings.ts";
+import type { DeviceView } from "./device-view.ts";
+import { DeviceWork } from "./device-work.ts";
+import { exportKeys, type Home, importKeys, keepIntent, keptIntent, openHome } from "./home.ts";
+import { lookAt, type Prospect, weigh } from "./look.ts";
+import type { Trouble } from "./offer.ts";
+import type { FromThread, PageConditions, ToThread } from "./thread-messages.ts";
+import { viewOf } from "./view.ts";
+
+type Hello = Extract<ToThread, { kind: "hello" }>;
+
+/** Views are told this often at most. */
+const VIEW_MS = 100;
+
+export class DeviceThread {
+  readonly #post: (message: FromThread) => void;
+  readonly #hello: Hello;
+  readonly #home: Promise<Home>;
+  #queue: Promise<void> = Promise.resolve();
+  #settings: DeviceSettings;
+  #conditions: PageConditions;
+  #prospect: Prospect | null = null;
+  #lookTrouble: Trouble | null = null;
+  #isElsewhere = false;
+  #work: DeviceWork | null = null;
+  #bytesUsed = (): number => 0;
+  #firstUpdateMs: number | null = null;
+  #notice: string | null = null;
+  #viewTimer: ReturnType<typeof setTimeout> | null = null;
+  #shown = "";
+
+  constructor(hello: Hello, post: (message: FromThread) => void) {
+    this.#hello = hello;
+    this.#post = post;
+    this.#settings = hello.settings;
+    this.#conditions = hello.conditions;
+    this.#home = openHome((sentence) => {
+      this.#notice = sentence;
+      this.#show();
+    });
+  }
+
+  receive(message: ToThread): void {
+    // What the page is allowed and what it sees need not wait for what it asked before.
+    if (message.kind === "conditions") this.#setConditions(message.conditions);
+    this.#queue = this.#queue.then(async () => {
+      try {
+        await this.#carryOut(message);
+      } catch (caught) {
+        this.#lookTrouble = { message: `${messageOf(caught)}.`, hint: "Reload the page." };
+      }
+      this.#show();
+    });
+  }
+
+  async #carryOut(message: ToThread): Promise<void> {
+    switch (message.kind) {
+      case "look":
+        await this.#look(message.url);
+        return;
+      case "start":
+        await this.#start(message.url, message.name);
+        return;
+      case "finish":
+      case "pause":
+      case "leave":
+        this.#work?.setWish(message.kind);
+        return;
+      case "resume":
+        this.#work?.setWish("work");
+        return;
+      case "settings":
+        await this.#setSettings(message.settings);
+        return;
+      case "export-key":
+        this.#answer(message.id, await exportKeys((await this.#home).shelf));
+        return;
+      case "import-key":
+        this.#answer(message.id, await this.#importKeys(message.text));
+        return;
+      case "hello":
+      case "conditions":
+    }
+  }
+
+  async #look(url: string): Promise<void> {
+    const home = await this.#home;
+    if (this.#isAtWork()) return;
+    this.#work = null;
+    const found = await lookAt(url, home, { ...this.#hello, settings: this.#settings });
+    this.#prospect = found.ok ? found.value : null;
+    this.#lookTrouble = found.ok ? null : found.error;
+    this.#bytesUsed = () => home.traffic.ofRun;
+    if (!found.ok) return;
+    await this.#lookElsewhere(home, url);
+    const intent = await keptIntent(home.shelf);
+    const wasAtWork = intent !== null && intent.url === url;
+    if (wasAtWork && !this.#isElsewhere) await this.#start(url, intent.name, intent.wish);
+  }
+
+  /** A tab that goes away frees the device for this one. */
+  async #lookElsewhere(home: Home, url: string): Promise<void> {
+    this.#isElsewhere = await home.lock.isElsewhere();
+    if (!this.#isElsewhere) return;
+    home.lock.whenFree(() => {
+      this.#isElsewhere = false;
+      this.receive({ kind: "look", url });
+    });
+  }
+
+  async #start(url: string, name: string, wish: "work" | "pause" = "work"): Promise<void> {
+    const home = await this.#home;
+    if (this.#isAtWork()) return;
+    if (this.#prospect?.url !== url) {
+      const found = await lookAt(url, home, { ...this.#hello, settings: this.#settings });
+      if (!found.ok) {
+        this.#lookTrouble = found.error;
+        return;
+      }
+      this.#prospect = found.value;
+    }
+    const prospect = this.#prospect;
+    if (prospect.backend === null) return;
+    if (!(await home.lock.take())) {
+      await this.#lookElsewhere(home, url);
+      return;
+    }
+    await keepIntent(home.shelf, { url, name: name || "browser", wish }).catch(() => undefined);
+    this.#work = new DeviceWork({
+      home,
+      prospect,
+      name: name || "browser",
+      runtime: this.#hello.runtime,
+      settings: this.#settings,
+      conditions: this.#conditions,
+      onChange: () => this.#show(),
+      onEnd: () => {
+        home.lock.release();
+        this.#show();
+      },
+    });
+    this.#work.setWish(wish);
+  }
+
+  #isAtWork(): boolean {
+    return this.#work !== null && !this.#work.isOver;
+  }
+
+  #setConditions(conditions: PageConditions): void {
+    this.#conditions = conditions;
+    this.#work?.setConditions(conditions);
+  }
+
+  async #setSettings(settings: DeviceSettings): Promise<void> {
+    this.#settings = settings;
+    this.#work?.setSettings(settings);
+    if (!this.#prospect || this.#isAtWork()) return;
+    const options = { ...this.#hello, settings };
+    this.#prospect = {
+      ...this.#prospect,
+      ...(await weigh(this.#prospect.run, await this.#home, options)),
+    };
+  }
+
+  async #importKeys(content: string): Promise<string | null> {
+    if (this.#isAtWork())
+      return "Leave the run first: its updates are signed with the present key.";
+    return importKeys((await this.#home).shelf, content);
+  }
+
+  #answer(id: number, text: string | null): void {
+    this.#post({ kind: "answer", id, text });
+  }
+
+  #show(): void {
+    this.#noticeFirstUpdate();
+    this.#viewTimer ??= setTimeout(() => {
+      this.#viewTimer = null;
+      const view = this.#view();
+      const shown = JSON.stringify(view);
+      if (shown === this.#shown) return;
+      this.#shown = shown;
+      this.#post({ kind: "view", view });
+    }, VIEW_MS);
+  }
+
+  #noticeFirstUpdate(): void {
+    const work = this.#work;
+    if (this.#firstUpdateMs !== null || !work || work.updatesBefore === null) return;
+    const isFirst = (work.status?.acceptedUpdates ?? 0) > work.updatesBefore;
+    if (isFirst) this.#firstUpdateMs = Math.round(Date.now() - this.#hello.openedAt);
+  }
+
+  #view(): DeviceView {
+    return viewOf({
+      runId: this.#prospect?.target.runId ?? null,
+      offer: this.#prospect?.offer ?? null,
+      isElsewhere: this.#isElsewhere,
+      lookTrouble: this.#lookTrouble,
+      work: this.#work,
+      bytesUsed: this.#bytesUsed(),
+      firstUpdateMs: this.#firstUpdateMs,
+      notice: this.#notice,
+    });
+  }
+}

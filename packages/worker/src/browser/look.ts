@@ -1,0 +1,81 @@
+// A look at a run before taking part: what it is, on what this device would train, what it costs.
+import { ManyhandsError } from "@manyhands/base/errors";
+import { err, ok, type Result } from "@manyhands/base/result";
+import type { FrozenRun } from "@manyhands/protocol/run-config";
+import type { DeviceSettings } from "../device/settings.ts";
+import { type JoinUrl, parseJoinUrl } from "../host/join-url.ts";
+import { type Backend, chooseBackend } from "./backend.ts";
+import type { Offer } from "./device-view.ts";
+import type { Home } from "./home.ts";
+import { crashedBackends } from "./kept-compute.ts";
+import { fetchRun, offerOf, type Trouble } from "./offer.ts";
+import { isRuntimeKept } from "./runtime-files.ts";
+import type { ComputeChoice, RuntimeFiles } from "./thread-messages.ts";
+
+export type Prospect = {
+  readonly url: string;
+  readonly target: JoinUrl;
+  readonly run: FrozenRun;
+  readonly backend: Backend | null;
+  readonly memoryBytesMax: number;
+  readonly offer: Offer;
+};
+
+export type LookOptions = {
+  readonly runtime: RuntimeFiles;
+  readonly compute: ComputeChoice;
+  readonly settings: DeviceSettings;
+};
+
+export async function lookAt(
+  url: string,
+  home: Home,
+  options: LookOptions,
+): Promise<Result<Prospect, Trouble>> {
+  const target = targetOf(url);
+  if (!target.ok) return target;
+  const run = await fetchRun(target.value, home.send);
+  if (!run.ok) return run;
+  return ok({ url, target: target.value, ...(await weigh(run.value, home, options)) });
+}
+
+/** Again with other settings: the run stays the same. */
+export async function weigh(run: FrozenRun, home: Home, options: LookOptions) {
+  const crashed = await crashedBackends(home.shelf);
+  const backend = chooseBackend(home.facts, run, { choice: options.compute, crashed });
+  const file = backend && options.runtime[backend === "gpu" ? "webgpu" : "wasm"];
+  const isKept = file !== null && (await isRuntimeKept(file));
+  const wanted = run.dataset.files;
+  const keptBytes = (await home.blobs.keptBytes(wanted)) + (isKept ? file.bytes : 0);
+  // A tab that died while it tried needs less: it gets half.
+  const share = backend && crashed.includes(backend) ? 0.5 : 1;
+  const allowed = options.settings.memoryBytesMax ?? Number.POSITIVE_INFINITY;
+  const memoryBytesMax = Math.min(allowed, home.facts.memoryBytesMax * share);
+  const offer = offerOf(run, {
+    compute: backend,
+    runtimeBytes: file?.bytes ?? 0,
+    keptBytes,
+    memoryBytesMax,
+    storageBytes: await freeStorage(),
+  });
+  return { run, backend, memoryBytesMax, offer };
+}
+
+function targetOf(url: string): Result<JoinUrl, Trouble> {
+  try {
+    return ok(parseJoinUrl(url));
+  } catch (caught) {
+    if (!(caught instanceof ManyhandsError)) throw caught;
+    return err({ message: `${caught.message}.`, hint: caught.hint ?? null });
+  }
+}
+
+async function freeStorage(): Promise<number | null> {
+  try {
+    const { quota, usage } = await navigator.storage.estimate();
+    return quota === undefined || usage === undefined ? null : quota - usage;
+  } catch {
+    // Pages without a secure context are not told.
+    return null;
+  }
+}
