@@ -95,3 +95,12 @@ export function sqliteCodeOf(caught: unknown): number | undefined {
 function sentenceOf(caught: unknown): string {
   return caught instanceof Error ? caught.message : String(caught);
 }
+
+/** The folder of the page cannot be served. */
+export class PageError extends ManyhandsError {
+  override readonly name = "PageError";
+
+  constructor(folder: string, why: string) {
+    super(`${folder} is not a built page: ${why}`, { hint: "build it: npm run build -w apps/web" });
+  }
+}

@@ -43,6 +43,8 @@ export type CoordinatorOptions = {
   /** What workers reach this coordinator by, if it is not host and port: https://example.org */
   readonly publicUrl?: string | undefined;
   readonly tarball?: (() => Uint8Array) | undefined;
+  /** A folder with the built page (apps/web). Without it only a front page is served. */
+  readonly page?: string | undefined;
   readonly checkpointEvery?: number | undefined;
   readonly limits?: Partial<ServerLimits> | undefined;
   /** Makes further runs that an owner asks for in the page. */
@@ -211,6 +213,7 @@ async function serveRun(opened: OpenedRun, parts: ServeParts): Promise<Coordinat
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
     tarball: options.tarball,
+    page: options.page,
     limits: options.limits,
     maker: options.maker,
     now: systemClock.now,

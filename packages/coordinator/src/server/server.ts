@@ -14,6 +14,7 @@ import { addOwnerRoutes, type RunMaker } from "./owner-routes.ts";
 import { frontPage } from "./page.ts";
 import { RunGate } from "./run-gate.ts";
 import { addRunRoutes } from "./run-routes.ts";
+import { addStaticPage, readPage } from "./static-page.ts";
 import { TrafficMeter } from "./traffic.ts";
 
 export type ServerOptions = {
@@ -24,6 +25,8 @@ export type ServerOptions = {
   readonly port: number;
   /** The worker as a package; without it there is none to download. */
   readonly tarball?: (() => Uint8Array) | undefined;
+  /** A folder with the built page; without it there is only a front page that says how to join. */
+  readonly page?: string | undefined;
   readonly limits?: Partial<ServerLimits> | undefined;
   /** Makes runs that an owner asks for; without it this server hosts what it was given. */
   readonly maker?: RunMaker | undefined;
@@ -40,7 +43,7 @@ export type RunningServer = {
   close(): Promise<void>;
 };
 
-/** @throws ListenError */
+/** @throws ListenError, PageError */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { runs, host, port, now } = options;
   const limits = { ...SERVER_LIMITS, ...options.limits };
@@ -56,7 +59,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   // Bodies are streams: only the blob route reads one.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", (_request, _payload, done) => done(null));
-  addErrorAnswers(app);
+  addErrorAnswers(app, options.page);
   const gate = new RunGate(runs, meter);
   addRunRoutes(app, { runs, gate, meter });
   addHistoryRoutes(app, gate);
@@ -108,8 +111,11 @@ function limitConnections(app: FastifyInstance, limits: ServerLimits, meter: Tra
   });
 }
 
-function addErrorAnswers(app: FastifyInstance): void {
-  app.setNotFoundHandler((_request, reply) => {
+function addErrorAnswers(app: FastifyInstance, page: string | undefined): void {
+  const navigated = page === undefined ? undefined : addStaticPage(app, readPage(page));
+  app.setNotFoundHandler((request, reply) => {
+    const answer = navigated?.(request, reply);
+    if (answer) return answer;
     reply.header("connection", "close");
     return reply.code(404).send({ code: "http/not-found", message: "there is nothing here" });
   });
