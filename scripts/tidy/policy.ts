@@ -14,6 +14,7 @@ export const IMPORT_TABLE: { readonly [area: Area]: readonly string[] } = {
   aggregation: ["base"],
   protocol: ["base"],
   net: ["base"],
+  hub: ["base"],
   worker: ["base", "engine", "aggregation", "protocol", "net"],
   coordinator: [
     "base",
@@ -24,7 +25,7 @@ export const IMPORT_TABLE: { readonly [area: Area]: readonly string[] } = {
     "engine/model/parameters",
   ],
   sim: ["base", "engine", "aggregation", "protocol", "net", "worker", "coordinator", "cli"],
-  cli: ["base", "engine", "aggregation", "protocol", "net", "worker", "coordinator"],
+  cli: ["base", "engine", "aggregation", "protocol", "net", "hub", "worker", "coordinator"],
 };
 
 /** Packages of the same logic everywhere: no platform, no clock, no chance, exact arithmetic. */
