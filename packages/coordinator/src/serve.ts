@@ -21,6 +21,7 @@ import { SqliteLog } from "./log/sqlite-log.ts";
 import type { HostedRun } from "./server/hosted-run.ts";
 import type { ServerLimits } from "./server/limits.ts";
 import type { RunMaker } from "./server/owner-routes.ts";
+import type { SecureDoorOptions } from "./server/secure-door.ts";
 import { startServer } from "./server/server.ts";
 import { RunTraffic } from "./server/traffic.ts";
 import type { RunStatus } from "./status.ts";
@@ -42,6 +43,8 @@ export type CoordinatorOptions = {
   readonly port?: number | undefined;
   /** What workers reach this coordinator by, if it is not host and port: https://example.org */
   readonly publicUrl?: string | undefined;
+  /** A second port, with TLS: what phones need. */
+  readonly secure?: SecureDoorOptions | undefined;
   readonly tarball?: (() => Uint8Array) | undefined;
   /** A folder with the built page (apps/web). Without it only a front page is served. */
   readonly page?: string | undefined;
@@ -62,6 +65,8 @@ export type Coordinator = {
   readonly runUrl: string;
   /** With the admission token in its fragment. */
   readonly joinUrl: string;
+  /** The same at the port with TLS, if there is one. */
+  readonly secureJoinUrl: string | null;
   readonly admissionToken: string;
   readonly ownerToken: string;
   state(): RunState;
@@ -212,6 +217,7 @@ async function serveRun(opened: OpenedRun, parts: ServeParts): Promise<Coordinat
     runs: new Map([[runId, hosted]]),
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
+    secure: options.secure,
     tarball: options.tarball,
     page: options.page,
     limits: options.limits,
@@ -248,6 +254,7 @@ async function serveRun(opened: OpenedRun, parts: ServeParts): Promise<Coordinat
     url: server.url,
     runUrl,
     joinUrl: `${runUrl}#${admissionToken}`,
+    secureJoinUrl: server.secureUrl && `${server.secureUrl}/runs/${runId}#${admissionToken}`,
     admissionToken,
     ownerToken,
     state: () => core.state,

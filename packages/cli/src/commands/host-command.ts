@@ -16,6 +16,8 @@ export type HostCommand = {
   /** A finished run is trained once more without being asked for it. */
   readonly again: boolean;
   readonly localWorkers: "from-file" | "none";
+  /** For phones in the same network: HTTPS too, and a code to scan. Default: no. */
+  readonly lan?: boolean;
   readonly defaultHost: string;
   readonly io: Io;
 };
@@ -41,6 +43,7 @@ export async function hostCommand(command: HostCommand): Promise<number> {
     memoryBytesMax: flags.memory,
     host: flags.host ?? command.defaultHost,
     port: flags.port,
+    lan: command.lan ?? false,
     invites: command.localWorkers === "none" || prepared.workers === 0,
     json,
     io,

@@ -12,6 +12,7 @@ export type HostFlags = {
   readonly seed?: number;
   readonly port?: number;
   readonly host?: string;
+  readonly lan?: boolean;
   readonly out?: string;
   readonly again?: boolean;
   readonly json?: boolean;

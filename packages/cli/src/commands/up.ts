@@ -9,7 +9,11 @@ import type { SetExitCode } from "./set-exit-code.ts";
 const HELP = `
 It listens on all addresses of this machine unless --host says otherwise, prints the line that
 others join with, and measures and exports the model when the run ends. Nobody joins without the
-token that is in that line.`;
+token that is in that line.
+
+With --lan phones in the same Wi-Fi can open it too: it then also answers over HTTPS, which
+browsers ask for before they let a page compute, and shows a code to scan. The certificate is this
+machine's own, so a phone warns about it once; the README says what that means.`;
 
 export function addUp(program: Command, io: Io, setExitCode: SetExitCode): void {
   const command = program
@@ -17,6 +21,7 @@ export function addUp(program: Command, io: Io, setExitCode: SetExitCode): void 
     .description("open a run for workers on other machines")
     .argument("<run.yaml>", "the run file, or a folder that has a run.yaml");
   addHostOptions(command, { localWorkers: false })
+    .option("--lan", "answer over HTTPS too, and show a code for phones in this network")
     .addHelpText("after", HELP)
     .addHelpText(
       "after",
@@ -30,6 +35,7 @@ export function addUp(program: Command, io: Io, setExitCode: SetExitCode): void 
           flags,
           again: flags.again ?? false,
           localWorkers: "none",
+          lan: flags.lan ?? false,
           defaultHost: "0.0.0.0",
           io,
         }),

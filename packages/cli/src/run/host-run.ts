@@ -3,6 +3,7 @@
 import { type Coordinator, type CreateRun, startCoordinator } from "@manyhands/coordinator/serve";
 import { memoryLimit } from "@manyhands/worker/node/memory-limit";
 import { EXIT_INTERRUPTED, EXIT_OK } from "../exit-codes.ts";
+import { announceLan, lanPort, openLan } from "../lan/lan.ts";
 import type { PreparedRun } from "../run-file/freeze.ts";
 import { buildTarball } from "../tarball/build-tarball.ts";
 import { CommandError } from "../terminal/failure.ts";
@@ -25,6 +26,8 @@ export type HostOptions = {
   readonly host: string;
   /** Undefined: the usual port, or any other if it is taken. */
   readonly port: number | undefined;
+  /** Answer over HTTPS too, and show a code for phones. */
+  readonly lan: boolean;
   /** Print how others join. */
   readonly invites: boolean;
   readonly json: boolean;
@@ -38,6 +41,7 @@ export async function hostRun(options: HostOptions): Promise<number> {
   const interrupts = watchInterrupts();
   try {
     const tarball = await buildTarball();
+    const lan = options.lan ? await openLan(options.host) : undefined;
     const failure = Promise.withResolvers<never>();
     const coordinator = await listenAndStart(options.port, (port) =>
       startCoordinator({
@@ -45,12 +49,17 @@ export async function hostRun(options: HostOptions): Promise<number> {
         create: createFrom(options.prepared),
         host: options.host,
         port,
+        secure: lan && { ...lan, port: lanPort(port) },
         tarball: () => tarball,
         onFailure: (error) => failure.reject(error),
       }),
     );
     try {
       const live = startLive(options, coordinator, interrupts);
+      if (lan && coordinator.secureJoinUrl) {
+        const say = (text: string): void => live.reporter.say(text);
+        announceLan(lan, coordinator.secureJoinUrl, { say, paint: options.io.paint });
+      }
       return await Promise.race([follow(live), failure.promise]).finally(() => endLive(live));
     } finally {
       await coordinator.close();

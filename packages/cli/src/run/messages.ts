@@ -45,7 +45,8 @@ export function joinUrls(
   });
 }
 
-function ownAddresses(): string[] {
+/** IPv4 addresses of this machine in its networks. */
+export function ownAddresses(): string[] {
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .filter(({ family, internal }) => family === "IPv4" && !internal)

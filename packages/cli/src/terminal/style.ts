@@ -8,9 +8,11 @@ export type Paint = {
   readonly green: (text: string) => string;
   readonly yellow: (text: string) => string;
   readonly cyan: (text: string) => string;
+  /** White on black whatever the terminal's own colours: for codes that cameras read. */
+  readonly onBlack: (text: string) => string;
 };
 
-type Format = keyof Paint;
+type Format = Parameters<typeof styleText>[0];
 
 function painter(format: Format): (text: string) => string {
   return (text) => styleText(format, text, { validateStream: false });
@@ -23,6 +25,7 @@ export const COLOURS: Paint = {
   green: painter("green"),
   yellow: painter("yellow"),
   cyan: painter("cyan"),
+  onBlack: painter(["whiteBright", "bgBlack"]),
 };
 
 const same = (text: string): string => text;
@@ -34,6 +37,7 @@ export const PLAIN: Paint = {
   green: same,
   yellow: same,
   cyan: same,
+  onBlack: same,
 };
 
 /** What a stream can show. */

@@ -1,6 +1,6 @@
 // The coordinator's server: one port for HTTP and control connections, any number of runs.
 // Not a run: everything that is decided is decided in the core.
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { assert } from "@manyhands/base/assert";
 import { messageOf } from "@manyhands/base/errors";
 import Fastify, { type FastifyInstance } from "fastify";
@@ -14,6 +14,7 @@ import { addOwnerRoutes, type RunMaker } from "./owner-routes.ts";
 import { frontPage } from "./page.ts";
 import { RunGate } from "./run-gate.ts";
 import { addRunRoutes } from "./run-routes.ts";
+import { openSecureDoor, type SecureDoorOptions } from "./secure-door.ts";
 import { addStaticPage, readPage } from "./static-page.ts";
 import { TrafficMeter } from "./traffic.ts";
 
@@ -23,6 +24,8 @@ export type ServerOptions = {
   readonly host: string;
   /** 0 for any free one. */
   readonly port: number;
+  /** A second port, with TLS. */
+  readonly secure?: SecureDoorOptions | undefined;
   /** The worker as a package; without it there is none to download. */
   readonly tarball?: (() => Uint8Array) | undefined;
   /** A folder with the built page; without it there is only a front page that says how to join. */
@@ -39,13 +42,15 @@ export type RunningServer = {
   readonly port: number;
   /** http://host:port */
   readonly url: string;
+  /** https://host:port, if there is a secure door. */
+  readonly secureUrl: string | null;
   readonly meter: TrafficMeter;
   close(): Promise<void>;
 };
 
 /** @throws ListenError, PageError */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { runs, host, port, now } = options;
+  const { runs, host, port, secure, now } = options;
   const limits = { ...SERVER_LIMITS, ...options.limits };
   const meter = new TrafficMeter();
   const app = Fastify({
@@ -75,20 +80,31 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
   const address = app.server.address();
   assert(address !== null && typeof address === "object", "a listening server has an address");
+  const door = secure && (await openSecureDoor(app.server, host, secure).catch(closing(app)));
   return {
     host,
     port: address.port,
-    url: urlOf(host, address),
+    url: urlOf("http", host, address.port),
+    secureUrl: door ? urlOf("https", host, door.port) : null,
     meter,
     close: async () => {
       endSockets();
+      await door?.close();
       await app.close();
     },
   };
 }
 
-function urlOf(host: string, address: AddressInfo): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`;
+/** What fails after the server has opened closes it. */
+function closing(app: FastifyInstance): (error: unknown) => Promise<never> {
+  return async (error) => {
+    await app.close();
+    throw error;
+  };
+}
+
+function urlOf(scheme: "http" | "https", host: string, port: number): string {
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function limitConnections(app: FastifyInstance, limits: ServerLimits, meter: TrafficMeter): void {
