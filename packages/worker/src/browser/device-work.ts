@@ -58,6 +58,7 @@ export class DeviceWork {
   #compute: KeptCompute | null = null;
   #stay: WorkerHost | null = null;
   #isBeginning = false;
+  #isLeaving = false;
   #savedAt = 0;
   #updatesAtFinish: number | null = null;
 
@@ -108,8 +109,15 @@ export class DeviceWork {
     };
     this.standing = govern(this.standing, this.#settings, conditions, now);
     if (this.#mayWork() && !this.#stay && !this.#isBeginning) void this.#begin();
-    if (!this.#mayWork()) this.#stay?.stop("graceful");
+    if (!this.#mayWork()) this.#endStay();
     this.#options.onChange();
+  }
+
+  /** Once: asking again would be another input, and another status. */
+  #endStay(): void {
+    if (this.#isLeaving) return;
+    this.#isLeaving = this.#stay !== null;
+    this.#stay?.stop("graceful");
   }
 
   #mayWork(): boolean {
@@ -140,6 +148,7 @@ export class DeviceWork {
         onNotice: () => undefined,
       });
       this.#stay = stay;
+      this.#isLeaving = false;
       void stay.ended.then(
         (end) => this.#onEnd(end),
         (bug: unknown) => this.#fail(bug),
@@ -210,7 +219,7 @@ export class DeviceWork {
     const { doing = "waiting", acceptedUpdates = 0 } = this.status ?? {};
     const isBetween = doing === "waiting" || doing === "fetching";
     const isBooked = acceptedUpdates > (this.#updatesAtFinish ?? 0);
-    if (isBetween || isBooked) this.#stay.stop("graceful");
+    if (isBetween || isBooked) this.#endStay();
   }
 
   #onEnd(end: WorkerEnd): void {

@@ -1,0 +1,2 @@
+// The worker file of the bare page.
+import "../device-worker.ts";
