@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# interop: an export against the real transformers, tokenizers and safetensors, in a Python environment
-# that this script makes (.cache/interop-venv; kept until the requirements change).
+# interop: what we write and read against the real transformers, tokenizers, safetensors and
+# huggingface_hub, in a Python environment that this script makes (.cache/interop-venv; kept until the requirements change).
 #
-#   npm run test:interop                                       exports that the test makes itself
+#   npm run test:interop                                       everything, with exports that it makes itself
 #   npm run test:interop -- runs/<id>/export [data [context]]  this export, on this data
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -53,4 +53,10 @@ fi
 
 rm -rf "$work"
 mkdir -p "$work"
-node "$here/main.ts" "$python" "$work" "$@"
+failed=0
+node "$here/main.ts" "$python" "$work" "$@" || failed=1
+if [ $# = 0 ]; then
+  node "$here/models.ts" "$python" "$work/models" || failed=1
+  node "$here/hub.ts" "$python" "$work/hub" "$work/models/Llama 2/model" || failed=1
+fi
+exit $failed

@@ -49,9 +49,9 @@ MODELS = {
 }
 
 
-def make(name, seed=20261121, dtype=torch.float64):
-    """The model by its name, with random weights that bfloat16 holds exactly."""
-    fields = dict(MODELS[name])
+def make(fields, seed=20261121, dtype=torch.float64):
+    """A model from its config's fields, with random weights that bfloat16 holds exactly."""
+    fields = dict(fields)
     quantization = fields.pop("quantization", None)
     torch.manual_seed(seed)
     config = AutoConfig.for_model(**fields)
@@ -97,7 +97,7 @@ def packed(tensor):
 
 
 def vector(name):
-    model = make(name)
+    model = make(MODELS[name])
     tokens = torch.randint(0, 19, (2, 11))
     logits, loss = loss_of(model, tokens)
     loss.backward()

@@ -1,5 +1,5 @@
-// One file of a repository into its blob: continued where an earlier try ended, by whichever process,
-// checked against its hash, and only then given its name.
+// One file of a repository into its blob: continued where an earlier try ended, by whichever
+// process, checked against its hash, and only then given its name.
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
@@ -119,7 +119,7 @@ async function hashOf(file: RemoteFile, path: string, bytes: number): Promise<Ha
   return hash;
 }
 
-/** Asks for the file from a byte on, if the store's version is the one that the first bytes are of. */
+/** Asks for the file from a byte on, if the store's version is still that of the first bytes. */
 async function askFrom(download: Download, partial: string, have: number): Promise<Answer> {
   const { client, repo, commit, file } = download;
   const version = have > 0 ? await storedVersion(partial) : undefined;
