@@ -82,7 +82,6 @@ export async function hostTiny(
   { innerSteps = 4 } = {},
 ): Promise<Coordinator> {
   const folder = await mkdtemp(join(tmpdir(), "manyhands-browser-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
   const text = "the quick brown fox jumps over the lazy dog. ".repeat(700);
   await writeFile(join(folder, "corpus.txt"), text);
   await writeFile(join(folder, "run.yaml"), RUN_FILE.replace("STEPS", String(innerSteps)));
@@ -92,7 +91,10 @@ export async function hostTiny(
     create: { run: prepared.run, weights: prepared.initialWeights, files: prepared.files },
     page,
   });
-  t.after(() => coordinator.close());
+  t.after(async () => {
+    await coordinator.close();
+    await rm(folder, { recursive: true, force: true });
+  });
   return coordinator;
 }
 
