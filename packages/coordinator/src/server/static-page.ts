@@ -1,6 +1,6 @@
 // The built page from a folder: hashed files for good, the rest checked each time, compressed where
 // the browser takes it, and strict headers on all of it. docs/spec/05-http.md §5.2.
-// Not the page: apps/web builds it. The list of files is read once; what is added later is not seen.
+// Not the page: apps/web builds it. The list of files is read once: what is added later is unseen.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";

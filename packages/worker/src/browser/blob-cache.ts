@@ -1,5 +1,5 @@
 // Blobs that a page keeps by name: in the origin's private files where the browser has them, else
-// nowhere. What is read is verified, so a file torn by a crash is fetched anew. Worker threads only.
+// nowhere. What is read is verified: a file torn by a crash is fetched anew. Worker threads only.
 import { toHex } from "@manyhands/base/bytes";
 import { blobRoot, type Sha256 } from "@manyhands/base/hash";
 import type { BlobKeeper } from "../host/api-port.ts";

@@ -175,7 +175,7 @@ function keptSettings(): DeviceSettings | null {
   }
 }
 
-/** The screen stays on while it is asked for; a browser lets go of it whenever the page is hidden. */
+/** The screen stays on while that is asked for; browsers let go of it when the page is hidden. */
 class WakeLock {
   #lock: WakeLockSentinel | null = null;
   #isAsked = false;

@@ -1,5 +1,5 @@
-// The runtime's WASM file: fetched once with progress, then kept by its address, which has a hash of
-// its content. Not the script: browsers load that as a module.
+// The runtime's WASM file: fetched once with progress, then kept by its address, which has a hash
+// of its content. Not the script: browsers load that as a module.
 import { messageOf } from "@manyhands/base/errors";
 import { NetworkError } from "@manyhands/net/errors";
 import type { RuntimeFile } from "./thread-messages.ts";

@@ -38,7 +38,7 @@ export class MemoryShelf implements Shelf {
 
 const STORE = "things";
 
-export class IndexedDbShelf implements Shelf {
+class IndexedDbShelf implements Shelf {
   readonly lasts = true;
   readonly #database: IDBDatabase;
 
@@ -112,7 +112,7 @@ function ended(transaction: IDBTransaction): Promise<void> {
   });
 }
 
-export function isQuotaError(caught: unknown): boolean {
+function isQuotaError(caught: unknown): boolean {
   return caught instanceof Error && caught.name === "QuotaExceededError";
 }
 

@@ -3,7 +3,7 @@
 import { type Decoded, flag, integer, nullable, object, real } from "@manyhands/base/decode";
 
 export const POWER_MIN = 0.1;
-export const MINUTES_OF_DAY = 1_440;
+const MINUTES_OF_DAY = 1_440;
 
 export const settingsDecoder = object({
   /** Share of the time that it may work. */
