@@ -27,7 +27,17 @@ async function run(...words: readonly string[]): Promise<Ended> {
   return { code, stdout, stderr };
 }
 
-const COMMANDS = ["demo", "run", "up", "join", "status", "verify", "export", "sample"] as const;
+const COMMANDS = [
+  "demo",
+  "run",
+  "up",
+  "join",
+  "status",
+  "verify",
+  "export",
+  "sample",
+  "fetch",
+] as const;
 
 test("every command has help with an example and the exit codes", async () => {
   for (const command of COMMANDS) {

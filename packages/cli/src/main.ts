@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { addDemo } from "./commands/demo.ts";
 import { addExport } from "./commands/export.ts";
+import { addFetch } from "./commands/fetch.ts";
 import { addJoin } from "./commands/join.ts";
 import { addRun } from "./commands/run.ts";
 import { addSample } from "./commands/sample.ts";
@@ -56,7 +57,17 @@ function buildProgram(io: Io, setExitCode: (code: number) => void): Command {
     })
     .addHelpText("after", EXIT_CODES_HELP);
   // Subcommands inherit what is configured above.
-  for (const add of [addDemo, addRun, addUp, addJoin, addStatus, addVerify, addExport, addSample]) {
+  for (const add of [
+    addDemo,
+    addRun,
+    addUp,
+    addJoin,
+    addStatus,
+    addVerify,
+    addExport,
+    addSample,
+    addFetch,
+  ]) {
     add(program, io, setExitCode);
   }
   return program;
