@@ -4,6 +4,7 @@ import { type Coordinator, type CreateRun, startCoordinator } from "@manyhands/c
 import { memoryLimit } from "@manyhands/worker/node/memory-limit";
 import { EXIT_INTERRUPTED, EXIT_OK } from "../exit-codes.ts";
 import { announceLan, lanPort, openLan } from "../lan/lan.ts";
+import { pageFolder } from "../page/page-folder.ts";
 import type { PreparedRun } from "../run-file/freeze.ts";
 import { buildTarball } from "../tarball/build-tarball.ts";
 import { CommandError } from "../terminal/failure.ts";
@@ -51,6 +52,7 @@ export async function hostRun(options: HostOptions): Promise<number> {
         port,
         secure: lan && { ...lan, port: lanPort(port) },
         tarball: () => tarball,
+        page: pageFolder(),
         onFailure: (error) => failure.reject(error),
       }),
     );

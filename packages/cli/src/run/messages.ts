@@ -26,9 +26,11 @@ export function announceOpening(
   const origin = new URL(urls[0] ?? coordinator.url).origin;
   say(`Run ${shortId(coordinator.runId)} in ${options.folder}, at ${origin}`);
   if (!options.invites) return;
+  say("Join in a browser on this machine, or over HTTPS (--lan) on a phone:");
+  say(`  ${coordinator.joinUrl.replace("//0.0.0.0", "//localhost")}`);
   say("Join from any machine with Node 20 or newer:");
   for (const url of urls) say(`  npx ${new URL(url).origin}/manyhands.tgz join '${url}'`);
-  say("Who has this line may join the run: give it only to people you want in it.");
+  say("Who has such a line may join the run: give it only to people you want in it.");
 }
 
 /** A coordinator that listens everywhere is joined at this machine's own addresses. */
