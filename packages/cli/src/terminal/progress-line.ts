@@ -9,7 +9,7 @@ const BAR_CHARS = 20;
 const CLEAR_LINE = "\r\u001b[K";
 
 /** `[##########          ] 50 % · 1.0 MB of 2.0 MB · 1/4 model.safetensors, continued` */
-export function progressText(progress: HubProgress): string {
+function progressText(progress: HubProgress): string {
   const { bytes, total, file, files, fileCount, resumed } = progress;
   const share = total === 0 ? 1 : bytes / total;
   const bar = "#".repeat(Math.floor(share * BAR_CHARS)).padEnd(BAR_CHARS);
