@@ -22,7 +22,7 @@ import type { HostedRun } from "./server/hosted-run.ts";
 import type { ServerLimits } from "./server/limits.ts";
 import type { RunMaker } from "./server/owner-routes.ts";
 import type { SecureDoorOptions } from "./server/secure-door.ts";
-import { startServer } from "./server/server.ts";
+import { type ServerOptions, startServer } from "./server/server.ts";
 import { RunTraffic } from "./server/traffic.ts";
 import type { RunStatus } from "./status.ts";
 import { systemClock } from "./system-clock.ts";
@@ -204,6 +204,12 @@ type ServeParts = {
   readonly paths: RunPaths;
 };
 
+function serverOptions(options: CoordinatorOptions, run: HostedRun, runId: string): ServerOptions {
+  const { host = "127.0.0.1", port = 0, secure, tarball, page, limits, maker } = options;
+  const runs = new Map([[runId, run]]);
+  return { runs, host, port, secure, tarball, page, limits, maker, now: systemClock.now };
+}
+
 async function serveRun(opened: OpenedRun, parts: ServeParts): Promise<Coordinator> {
   const { core, log, blobs, keys, listeners } = opened;
   const { options, unlock, paths } = parts;
@@ -213,17 +219,7 @@ async function serveRun(opened: OpenedRun, parts: ServeParts): Promise<Coordinat
   const { exportFolder } = paths;
   const tokens = { admissionToken, ownerToken };
   const hosted: HostedRun = { core, log, blobs, ...tokens, traffic, exportFolder };
-  const server = await startServer({
-    runs: new Map([[runId, hosted]]),
-    host: options.host ?? "127.0.0.1",
-    port: options.port ?? 0,
-    secure: options.secure,
-    tarball: options.tarball,
-    page: options.page,
-    limits: options.limits,
-    maker: options.maker,
-    now: systemClock.now,
-  });
+  const server = await startServer(serverOptions(options, hosted, runId));
   const keepTraffic = () => {
     server.meter.settleAll();
     try {
