@@ -66,7 +66,7 @@ function chain(side: number): Graph {
 export async function measurePeaks(sides: readonly number[]): Promise<void> {
   for (const side of sides) {
     const carried = [{ output: "next", input: "state" }];
-    const executable = await ortNodeWebGpu.compileStateful(chain(side), carried);
+    const executable = await ortNodeWebGpu.compileStateful({ graph: chain(side), carried });
     await executable.load({ state: new Float32Array(side * side).fill(1) });
     const sum = (await executable.run({}))["sum"]?.[0];
     if (Math.abs((sum ?? 0) / side ** 2 - 1) > 1e-3) throw new Error(`a product's sum is ${sum}`);

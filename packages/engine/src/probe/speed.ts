@@ -41,9 +41,10 @@ export async function measureSpeed(
   let speed: Speed | undefined;
   let end = Number.POSITIVE_INFINITY;
   for (const side of SIDES) {
-    const executable = await runtime.compileStateful(chain(side), [
-      { output: "next", input: "state" },
-    ]);
+    const executable = await runtime.compileStateful({
+      graph: chain(side),
+      carried: [{ output: "next", input: "state" }],
+    });
     // All ones: every product is all ones again, without denormals or infinities.
     await executable.load({ state: new Float32Array(side * side).fill(1) });
     await executable.run({});

@@ -1,7 +1,6 @@
 // State between runs, in arrays of the host: for runtimes whose memory is the host's own.
 // It deliberately copies nothing but what is loaded and read.
 import { assert, defined } from "@manyhands/base/assert";
-import type { Graph } from "../ir/tensor.ts";
 import type {
   Carried,
   CompileOptions,
@@ -9,23 +8,24 @@ import type {
   Feeds,
   Runtime,
   StatefulExecutable,
+  StatefulGraph,
   StatefulRuntime,
 } from "./runtime.ts";
 
+type Turn = { readonly executable: Executable; readonly carried: readonly Carried[] };
+
 class HostStateful implements StatefulExecutable {
-  readonly #executable: Executable;
-  readonly #carried: readonly Carried[];
+  readonly #turns: readonly Turn[];
   readonly #state = new Map<string, Float32Array>();
 
-  constructor(executable: Executable, carried: readonly Carried[]) {
-    this.#executable = executable;
-    this.#carried = carried;
+  constructor(turns: readonly Turn[]) {
+    this.#turns = turns;
   }
 
   async load(state: Readonly<Record<string, Float32Array>>): Promise<void> {
     for (const [name, data] of Object.entries(state)) {
       assert(
-        this.#carried.some(({ input }) => input === name),
+        this.#turns.some(({ carried }) => carried.some(({ input }) => input === name)),
         `${name} is carried`,
       );
       this.#state.set(name, data.slice());
@@ -35,10 +35,12 @@ class HostStateful implements StatefulExecutable {
   async run(
     feeds: Feeds,
     accept: (outputs: Readonly<Record<string, Float32Array>>) => boolean = () => true,
+    turn = 0,
   ): Promise<Record<string, Float32Array>> {
-    const outputs = await this.#executable.run({ ...feeds, ...Object.fromEntries(this.#state) });
+    const { executable, carried } = defined(this.#turns[turn], `there is a turn ${turn}`);
+    const outputs = await executable.run({ ...feeds, ...Object.fromEntries(this.#state) });
     const next = new Map<string, Float32Array>();
-    for (const { output, input } of this.#carried) {
+    for (const { output, input } of carried) {
       next.set(input, defined(outputs[output], `there is an output ${output}`));
       delete outputs[output];
     }
@@ -50,8 +52,8 @@ class HostStateful implements StatefulExecutable {
     return Object.fromEntries([...this.#state].map(([name, data]) => [name, data.slice()]));
   }
 
-  dispose(): Promise<void> {
-    return this.#executable.dispose();
+  async dispose(): Promise<void> {
+    await Promise.all(this.#turns.map(({ executable }) => executable.dispose()));
   }
 }
 
@@ -59,8 +61,12 @@ class HostStateful implements StatefulExecutable {
 export function withHostState(runtime: Runtime, options: CompileOptions = {}): StatefulRuntime {
   return {
     compile: (graph, own) => runtime.compile(graph, own),
-    async compileStateful(graph: Graph, carried: readonly Carried[]): Promise<StatefulExecutable> {
-      return new HostStateful(await runtime.compile(graph, options), carried);
+    async compileStateful(...graphs: readonly StatefulGraph[]): Promise<StatefulExecutable> {
+      const turns: Turn[] = [];
+      for (const { graph, carried } of graphs) {
+        turns.push({ executable: await runtime.compile(graph, options), carried });
+      }
+      return new HostStateful(turns);
     },
   };
 }

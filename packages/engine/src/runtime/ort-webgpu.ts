@@ -13,10 +13,16 @@ import {
   type SessionOptions,
   tensorOf,
 } from "./ort-session.ts";
-import type { Carried, Executable, Feeds, StatefulExecutable, StatefulRuntime } from "./runtime.ts";
+import type {
+  Executable,
+  Feeds,
+  StatefulExecutable,
+  StatefulGraph,
+  StatefulRuntime,
+} from "./runtime.ts";
 
 type Accept = (outputs: Readonly<Record<string, Float32Array>>) => boolean;
-type StateInput = Carried & { readonly node: Tensor };
+type Turn = StatefulGraph & { readonly session: OrtSession };
 
 /** A node on the CPU would copy its values from and to the GPU in every step: it is refused. */
 export const WEBGPU_SESSION: SessionOptions = {
@@ -55,29 +61,27 @@ class Gpu {
 
 class GpuStateful implements StatefulExecutable {
   readonly #ort: Ort;
-  readonly #session: OrtSession;
+  readonly #turns: readonly Turn[];
   /** Copies the state to the host: in Node, getData() of a tensor on the GPU ends the process. */
   readonly #reader: OrtSession;
-  readonly #graph: Graph;
-  readonly #carried: readonly StateInput[];
+  /** What is carried from run to run, by name. */
+  readonly #nodes: ReadonlyMap<string, Tensor>;
   readonly #state = new Map<string, OrtTensor>();
 
   constructor(
     ort: Ort,
-    sessions: { readonly step: OrtSession; readonly reader: OrtSession },
-    graph: { readonly graph: Graph; readonly carried: readonly StateInput[] },
+    sessions: { readonly turns: readonly Turn[]; readonly reader: OrtSession },
+    nodes: ReadonlyMap<string, Tensor>,
   ) {
     this.#ort = ort;
-    this.#session = sessions.step;
+    this.#turns = sessions.turns;
     this.#reader = sessions.reader;
-    this.#graph = graph.graph;
-    this.#carried = graph.carried;
+    this.#nodes = nodes;
   }
 
   async load(state: Readonly<Record<string, Float32Array>>): Promise<void> {
     for (const [name, data] of Object.entries(state)) {
-      const own = this.#carried.find(({ input }) => input === name);
-      const node = defined(own, `${name} is carried`).node;
+      const node = defined(this.#nodes.get(name), `${name} is carried`);
       this.#replace(name, tensorOf(this.#ort, node, data.slice()));
     }
   }
@@ -88,42 +92,32 @@ class GpuStateful implements StatefulExecutable {
     this.#state.set(input, tensor);
   }
 
-  async run(feeds: Feeds, accept: Accept = () => true): Promise<Record<string, Float32Array>> {
+  async run(
+    feeds: Feeds,
+    accept: Accept = () => true,
+    turn = 0,
+  ): Promise<Record<string, Float32Array>> {
+    const own = defined(this.#turns[turn], `there is a turn ${turn}`);
     const inputs: Record<string, OrtTensor> = {};
-    for (const node of this.#graph.inputs) {
+    for (const node of own.graph.inputs) {
       const name = inputName(node);
       const fed = feeds[name];
       const tensor = fed ? tensorOf(this.#ort, node, fed) : this.#state.get(name);
       inputs[name] = defined(tensor, `the input ${name} is fed or loaded`);
     }
-    const results = await this.#session.run(inputs);
-    const next = this.#carried.map(({ output, input }) => {
+    const results = await own.session.run(inputs);
+    const next = own.carried.map(({ output, input }) => {
       return { input, tensor: defined(results[output], `there is an output ${output}`) };
     });
-    const outputs = this.#hostOutputs(results);
+    const outputs = hostOutputs(own, results);
     if (accept(outputs)) for (const { input, tensor } of next) this.#replace(input, tensor);
     else for (const { tensor } of next) tensor.dispose();
     return outputs;
   }
 
-  #hostOutputs(results: Readonly<Record<string, OrtTensor>>): Record<string, Float32Array> {
-    const carried = new Set(this.#carried.map(({ output }) => output));
-    const outputs: Record<string, Float32Array> = {};
-    for (const name of this.#graph.outputs.keys()) {
-      const tensor = results[name];
-      if (carried.has(name)) {
-        assert(tensor?.location === "gpu-buffer", `the state ${name} stays on the GPU`);
-        continue;
-      }
-      assert(tensor?.data instanceof Float32Array, `the output ${name} is f32`);
-      outputs[name] = tensor.data;
-    }
-    return outputs;
-  }
-
   async read(): Promise<Record<string, Float32Array>> {
     const results = await this.#reader.run(Object.fromEntries(this.#state));
-    const entries = this.#carried.map(({ input }) => {
+    const entries = [...this.#nodes.keys()].map((input) => {
       const data = results[copyName(input)]?.data;
       assert(data instanceof Float32Array, `the state ${input} can be read`);
       return [input, data] as const;
@@ -134,20 +128,54 @@ class GpuStateful implements StatefulExecutable {
   async dispose(): Promise<void> {
     for (const tensor of this.#state.values()) tensor.dispose();
     this.#state.clear();
-    await this.#session.release();
+    for (const { session } of this.#turns) await session.release();
     await this.#reader.release();
   }
+}
+
+function hostOutputs(
+  { graph, carried }: StatefulGraph,
+  results: Readonly<Record<string, OrtTensor>>,
+): Record<string, Float32Array> {
+  const staying = new Set(carried.map(({ output }) => output));
+  const outputs: Record<string, Float32Array> = {};
+  for (const name of graph.outputs.keys()) {
+    const tensor = results[name];
+    if (staying.has(name)) {
+      assert(tensor?.location === "gpu-buffer", `the state ${name} stays on the GPU`);
+      continue;
+    }
+    assert(tensor?.data instanceof Float32Array, `the output ${name} is f32`);
+    outputs[name] = tensor.data;
+  }
+  return outputs;
 }
 
 function copyName(input: string): string {
   return `copy of ${input}`;
 }
 
-function stateInputs(graph: Graph, carried: readonly Carried[]): readonly StateInput[] {
-  return carried.map((pair) => {
-    const node = graph.inputs.find((x) => inputName(x) === pair.input);
-    return { ...pair, node: defined(node, `the graph has an input ${pair.input}`) };
-  });
+/** The carried inputs of all turns. */
+function carriedNodes(turns: readonly StatefulGraph[]): ReadonlyMap<string, Tensor> {
+  const nodes = new Map<string, Tensor>();
+  for (const { graph, carried } of turns) {
+    const inputs = new Map(graph.inputs.map((node) => [inputName(node), node] as const));
+    for (const { input } of carried) {
+      nodes.set(input, defined(inputs.get(input), `the graph has an input ${input}`));
+    }
+  }
+  return nodes;
+}
+
+/** Where each output of a graph is wanted. */
+function locationsOf({ graph, carried }: StatefulGraph): SessionOptions {
+  const staying = new Set(carried.map(({ output }) => output));
+  const preferredOutputLocation = Object.fromEntries(
+    [...graph.outputs.keys()].map((name) => {
+      return [name, staying.has(name) ? ("gpu-buffer" as const) : ("cpu" as const)];
+    }),
+  );
+  return { preferredOutputLocation };
 }
 
 /**
@@ -162,20 +190,15 @@ export function ortWebGpu(ort: Ort): StatefulRuntime {
     },
 
     /** @throws RuntimeError if the graph is rejected, or a node of it has no WebGPU kernel */
-    async compileStateful(graph: Graph, carried: readonly Carried[]): Promise<StatefulExecutable> {
-      const inputs = stateInputs(graph, carried);
-      const staying = new Set(carried.map(({ output }) => output));
-      const preferredOutputLocation = Object.fromEntries(
-        [...graph.outputs.keys()].map((name) => {
-          return [name, staying.has(name) ? ("gpu-buffer" as const) : ("cpu" as const)];
-        }),
-      );
-      const copies = inputs.map(({ input, node }) => [copyName(input), node] as const);
-      const sessions = {
-        step: await gpu.session(graph, { preferredOutputLocation }),
-        reader: await gpu.session(graphOf(Object.fromEntries(copies))),
-      };
-      return new GpuStateful(ort, sessions, { graph, carried: inputs });
+    async compileStateful(...graphs: readonly StatefulGraph[]): Promise<StatefulExecutable> {
+      const nodes = carriedNodes(graphs);
+      const turns: Turn[] = [];
+      for (const one of graphs) {
+        turns.push({ ...one, session: await gpu.session(one.graph, locationsOf(one)) });
+      }
+      const copies = [...nodes].map(([input, node]) => [copyName(input), node] as const);
+      const reader = await gpu.session(graphOf(Object.fromEntries(copies)));
+      return new GpuStateful(ort, { turns, reader }, nodes);
     },
   };
 }

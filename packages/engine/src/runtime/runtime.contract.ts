@@ -10,6 +10,7 @@ import { ADAMW_RECIPE, type OptimizerOptions } from "../train/options.ts";
 import { createTrainer, DivergedError, type StepResult } from "../train/trainer.ts";
 import { type PackedTensor, relativeDistance, unpack } from "../vectors.ts";
 import { checkOperation, type OperationVectors, titleOf } from "./operations.contract.ts";
+import { reference } from "./reference.ts";
 import type { StatefulRuntime } from "./runtime.ts";
 
 type ModelVector = {
@@ -76,6 +77,11 @@ export function contractOf(subject: Subject, truth: Truth): readonly Check[] {
       title: `${vector.name}: ten steps with state on the device lose what PyTorch loses`,
       run: () => checkDeviceTraining(subject, vector),
     })),
+    {
+      title: "Muon on half of the matrices a step moves on the device what it moves on the host",
+      run: () => checkMuonTurns(subject, defined(trainings[2], "there is a training by Muon")),
+    },
+    { title: "graphs share one state, in turns", run: () => checkTurns(subject) },
     { title: "arrays are fed and filled anew in every run", run: () => checkArrays(subject) },
     { title: "state moves only when a run is accepted", run: () => checkState(subject) },
     {
@@ -180,6 +186,49 @@ async function checkDeviceTraining(subject: Subject, vector: TrainingVector): Pr
   await trainer.dispose();
 }
 
+/** Against the plain reference's trainer: four steps, so that every matrix moves twice. */
+async function checkMuonTurns(subject: Subject, vector: TrainingVector): Promise<void> {
+  const muon = defined(vector.recipe.muon, "the recipe is Muon's");
+  const optimizer = { ...vector.recipe, muon: { ...muon, every: 2 } };
+  const setup = { ...setupOf(subject, vector), optimizer };
+  const expected = await createTrainer({ ...setup, runtime: reference });
+  const found = await createDeviceTrainer(setup);
+  expected.weights.set(floats(vector.weights));
+  await found.loadWeights(expected.weights);
+  const tokens = ints(vector.tokens);
+  const size = tokens.length / vector.losses.length;
+  for (let step = 0; step < 4; step++) {
+    const own = tokens.subarray(step * size, (step + 1) * size);
+    const [mine, theirs] = [await found.step(own), await expected.step(own)];
+    checkClose(`the loss of step ${step}`, mine.loss, theirs.loss, 1e-4);
+  }
+  const distance = relativeDistance(await found.readWeights(), expected.weights);
+  assert(distance < 1e-4, `the weights are off by ${distance}`);
+  const { moment1 } = await found.optimizerState();
+  const momentum = relativeDistance(moment1, expected.optimizerState().moment1);
+  assert(momentum < 1e-3, `the momentum is off by ${momentum}`);
+  await Promise.all([found.dispose(), expected.dispose()]);
+}
+
+/** Two graphs over x and y: one moves x by y, the other y by what is fed. */
+async function checkTurns({ runtime }: Subject): Promise<void> {
+  const [x, y, fed] = [ir.input("x", [2]), ir.input("y", [2]), ir.input("fed", [2])];
+  const state = await runtime.compileStateful(
+    { graph: graphOf({ next: ir.add(x, y) }), carried: [{ output: "next", input: "x" }] },
+    { graph: graphOf({ next: ir.add(y, fed) }), carried: [{ output: "next", input: "y" }] },
+  );
+  await state.load({ x: Float32Array.of(1, 2), y: Float32Array.of(10, 20) });
+  const feeds = { fed: Float32Array.of(100, 200) };
+  await state.run(feeds);
+  await state.run(feeds, undefined, 1);
+  await state.run(feeds, () => false, 1);
+  await state.run(feeds);
+  const found = await state.read();
+  assert(String(found["x"]) === "121,242", `x is ${found["x"]}`);
+  assert(String(found["y"]) === "110,220", `y is ${found["y"]}`);
+  await state.dispose();
+}
+
 async function checkArrays({ runtime }: Subject): Promise<void> {
   const [x, y] = [ir.input("x", [2, 2]), ir.input("y", [2, 2])];
   const graph = graphOf({ product: ir.matmul(x, y), sum: ir.add(x, y) });
@@ -203,7 +252,10 @@ async function checkState({ runtime }: Subject): Promise<void> {
   const [x, state] = [ir.input("x", [2]), ir.input("state", [2])];
   const next = ir.add(state, x);
   const graph = graphOf({ next, doubled: ir.mul(next, ir.scalar(2)) });
-  const counter = await runtime.compileStateful(graph, [{ output: "next", input: "state" }]);
+  const counter = await runtime.compileStateful({
+    graph,
+    carried: [{ output: "next", input: "state" }],
+  });
   await counter.load({ state: Float32Array.of(10, 20) });
   const one = { x: Float32Array.of(1, 2) };
   const outputs = await counter.run(one);
@@ -290,7 +342,10 @@ async function checkStateMemory({ runtime, residentBytes }: Subject): Promise<vo
   const next = ir.add(ir.input("state", [STATE_FLOATS]), ir.scalar(1));
   const graph = graphOf({ next, first: ir.slice(next, 0, 0, 1) });
   const cycle = async (): Promise<void> => {
-    const counter = await runtime.compileStateful(graph, [{ output: "next", input: "state" }]);
+    const counter = await runtime.compileStateful({
+      graph,
+      carried: [{ output: "next", input: "state" }],
+    });
     await counter.load({ state: new Float32Array(STATE_FLOATS) });
     const { first } = await counter.run({});
     assert(first?.[0] === 1, "the state counts");

@@ -55,7 +55,13 @@ export type Carried = {
   readonly input: string;
 };
 
-/** A graph whose state stays on the device: it is neither fed nor returned. */
+/** A graph and what it carries. An input that others carry and it does not, it only reads. */
+export type StatefulGraph = {
+  readonly graph: Graph;
+  readonly carried: readonly Carried[];
+};
+
+/** Graphs whose one state stays on the device: it is neither fed nor returned. */
 export interface StatefulExecutable {
   /** Sets carried inputs, by their names. All must be set before the first run. */
   load(state: Readonly<Record<string, Float32Array>>): Promise<void>;
@@ -63,12 +69,14 @@ export interface StatefulExecutable {
    * Runs once; the carried outputs become the state if the other outputs are accepted, else the
    * state is as before.
    *
-   * @param feeds one array per input that is not carried
+   * @param feeds one array per input that is not carried; more are ignored
+   * @param turn  which of its graphs runs. Default 0, the first
    * @returns     the outputs that are not carried
    */
   run(
     feeds: Feeds,
     accept?: (outputs: Readonly<Record<string, Float32Array>>) => boolean,
+    turn?: number,
   ): Promise<Record<string, Float32Array>>;
   /** A copy of the state, by input names. */
   read(): Promise<Record<string, Float32Array>>;
@@ -76,5 +84,6 @@ export interface StatefulExecutable {
 }
 
 export interface StatefulRuntime extends Runtime {
-  compileStateful(graph: Graph, carried: readonly Carried[]): Promise<StatefulExecutable>;
+  /** @param turns one or more graphs, of which each run takes one, over the same state */
+  compileStateful(...turns: readonly StatefulGraph[]): Promise<StatefulExecutable>;
 }

@@ -2,6 +2,7 @@
 // the loss comes back. For GPUs. It deliberately has no live array of weights: load and read them.
 import { assert, defined } from "@manyhands/base/assert";
 import { InputError } from "@manyhands/base/errors";
+import { inputName } from "../ir/tensor.ts";
 import { type ModelConfig, parameterCount } from "../model/config.ts";
 import { type WeightInput, weightInputs } from "../model/decoder.ts";
 import type { StatefulExecutable, StatefulRuntime } from "../runtime/runtime.ts";
@@ -136,7 +137,8 @@ class DeviceTrainer {
     const isGood = ({ loss, norm }: Readonly<Record<string, Float32Array>>): boolean =>
       Number.isFinite(loss?.[0]) && Number.isFinite(norm?.[0]);
     const feeds = { ...splitTokens(tokens, this.batch), ...scalars };
-    const outputs = await this.#executable.run(feeds, isGood);
+    const turn = (this.#step + 1) % (this.#options.muon?.every ?? 1);
+    const outputs = await this.#executable.run(feeds, isGood, turn);
     const loss = outputs["loss"]?.[0] ?? Number.NaN;
     const gradientNorm = outputs["norm"]?.[0] ?? Number.NaN;
     if (!isGood(outputs)) {
@@ -153,7 +155,7 @@ class DeviceTrainer {
     const scale = options.learningRateScale ?? 1;
     const rate = adamw.learningRate * scale;
     const step = this.#step + 1;
-    const muonRate = (muon?.learningRate ?? 0) * scale;
+    const muonRate = (muon?.learningRate ?? 0) * scale * (muon?.every ?? 1);
     const values: Record<(typeof STEP_SCALARS)[number], number> = {
       "adamw step size": rate / (1 - integerPower(adamw.beta1, step)),
       "adamw root factor": 1 / Math.sqrt(1 - integerPower(adamw.beta2, step)),
@@ -193,9 +195,12 @@ function part(state: Readonly<Record<string, Float32Array>>, name: string): Floa
  * @throws RuntimeError if the runtime rejects the graph
  */
 export async function createDeviceTrainer(options: DeviceTrainerOptions): Promise<DeviceTrainer> {
-  const { graph, carried } = stepGraph(options.model, options.batch, options.optimizer);
-  const executable = await options.runtime.compileStateful(graph, carried);
-  const inputs = graph.inputs.flatMap(({ op }) => (op.kind === "input" ? [op.name] : []));
+  const { model, batch, optimizer } = options;
+  const turns = Array.from({ length: optimizer.muon?.every ?? 1 }, (_, turn) =>
+    stepGraph(model, batch, optimizer, turn),
+  );
+  const executable = await options.runtime.compileStateful(...turns);
+  const inputs = turns.flatMap(({ graph }) => graph.inputs.map(inputName));
   const trainer = new DeviceTrainer(options, executable, inputs);
   await trainer.loadWeights(new Float32Array(parameterCount(options.model)));
   await trainer.resetOptimizer();

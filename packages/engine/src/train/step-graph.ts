@@ -3,7 +3,7 @@
 import { assert, defined } from "@manyhands/base/assert";
 import { gradients } from "../autodiff/gradients.ts";
 import * as ir from "../ir/ops.ts";
-import { type Graph, graphOf, type Tensor } from "../ir/tensor.ts";
+import { graphOf, type Tensor } from "../ir/tensor.ts";
 import { decoderOf } from "../model/architectures.ts";
 import {
   isBlockMatrix,
@@ -19,16 +19,10 @@ import {
   weightInputs,
   weightTensors,
 } from "../model/decoder.ts";
-import type { Carried } from "../runtime/runtime.ts";
+import type { Carried, StatefulGraph } from "../runtime/runtime.ts";
 import type { BatchShape } from "./batch-shape.ts";
 import { MUON_QUINTIC, type NewtonSchulz, orthogonalized, POLAR_EXPRESS } from "./newton-schulz.ts";
 import type { AdamwOptions, MuonOptions, OptimizerOptions } from "./options.ts";
-
-export type StepGraph = {
-  readonly graph: Graph;
-  /** Weights by their names, "m <name>", and "v <name>" of what AdamW updates. */
-  readonly carried: readonly Carried[];
-};
 
 /** What the host computes for every step, each a scalar input. */
 export const STEP_SCALARS = [
@@ -54,14 +48,19 @@ export function usesMuon(input: WeightInput, options: OptimizerOptions): boolean
 
 /**
  * Inputs: "ids" and "targets" [B, T], the scalars of STEP_SCALARS that are used, the state.
- * Outputs: "loss" [1, 1] or [], "norm" [], and the next state.
+ * Outputs: "loss" [1, 1] or [], "norm" [], and the next state: weights by their names, "m <name>",
+ * and "v <name>" of what AdamW updates.
+ *
+ * @param turn with muon.every n, 0 … n − 1: the matrices of which places move
  */
 export function stepGraph(
   model: ModelConfig,
   batch: BatchShape,
   options: OptimizerOptions,
-): StepGraph {
-  assert((options.muon?.every ?? 1) === 1, "on the device every step moves every matrix");
+  turn = 0,
+): StatefulGraph {
+  const { every = 1 } = options.muon ?? {};
+  assert(turn < every, "a turn of the cycle");
   const weights = weightTensors(model);
   const shape = [batch.sequences, batch.contextLength];
   const [ids, targets] = [ir.input("ids", shape, "i32"), ir.input("targets", shape, "i32")];
@@ -86,7 +85,13 @@ export function stepGraph(
     if (!usesMuon(input, options)) addAdamw(builder, input, mine(input.name), options.adamw);
   }
   const matrices = inputs.filter((input) => usesMuon(input, options));
-  if (options.muon) addMuon(builder, { model, matrices, parts: mine }, options.muon);
+  const moving = new Set(
+    parameterPlaces(model)
+      .filter(isBlockMatrix)
+      .filter((_, index) => index % every === turn)
+      .map(({ name }) => name),
+  );
+  if (options.muon) addMuon(builder, { model, matrices, moving, parts: mine }, options.muon);
   return { graph: graphOf(builder.outputs), carried: builder.carried };
 }
 
@@ -126,6 +131,8 @@ function addAdamw(
 type MuonWork = {
   readonly model: ModelConfig;
   readonly matrices: readonly WeightInput[];
+  /** The parameters whose turn it is; of the others only the momentum follows. */
+  readonly moving: ReadonlySet<string>;
   readonly parts: (name: string) => WeightParts;
 };
 
@@ -142,6 +149,7 @@ function addMuon(builder: Builder, work: MuonWork, options: MuonOptions): void {
     const direction = ir.add(slope, ir.mul(mu, ir.sub(m, slope)));
     const columns = input.shape[1] ?? 1;
     for (const place of placesOf(work.model, input)) {
+      if (!work.moving.has(place.name)) continue;
       const first = (place.offset - input.offset) / columns;
       const rows = place.size / columns;
       directions.set(place, ir.slice(direction, 0, first, first + rows));
@@ -149,14 +157,28 @@ function addMuon(builder: Builder, work: MuonWork, options: MuonOptions): void {
   }
   const updates = orthogonalizedAll(directions, methodOf(options));
   for (const input of work.matrices) {
+    const places = placesOf(work.model, input);
+    if (!places.some((place) => updates.has(place))) continue;
     const { theta } = work.parts(input.name);
-    const change = ir.concat(
-      placesOf(work.model, input).map((place) => defined(updates.get(place), place.name)),
-      0,
+    const columns = input.shape[1] ?? 1;
+    const rows = places.map((place) => {
+      const first = (place.offset - input.offset) / columns;
+      const own = ir.slice(theta, 0, first, first + place.size / columns);
+      const change = updates.get(place);
+      return change ? moved(builder, own, change) : own;
+    });
+    const changes = places.flatMap((place) => updates.get(place) ?? []);
+    const all = changes.length === places.length;
+    carry(
+      builder,
+      input.name,
+      all ? moved(builder, theta, ir.concat(changes, 0)) : ir.concat(rows, 0),
     );
-    const step = ir.mul(change, scalars["muon rate"]);
-    carry(builder, input.name, ir.sub(ir.mul(theta, scalars["muon keep"]), step));
   }
+}
+
+function moved({ scalars }: Builder, theta: Tensor, change: Tensor): Tensor {
+  return ir.sub(ir.mul(theta, scalars["muon keep"]), ir.mul(change, scalars["muon rate"]));
 }
 
 function methodOf(options: MuonOptions): NewtonSchulz {
