@@ -125,13 +125,13 @@ function passed(): Decoder<unknown> {
 
 /** Fields that change no number of the network: they are not looked at. */
 const IGNORED = new Set([
-  ...["_name_or_path", "architectures", "auto_map", "cache_implementation", "dtype", "torch_dtype"],
+  ...["architectures", "auto_map", "cache_implementation", "dtype", "torch_dtype"],
   ...["attention_dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop", "initializer_range"],
   ...["bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id"],
   ...["id2label", "label2id", "problem_type", "num_labels", "task_specific_params"],
   ...["chunk_size_feed_forward", "is_encoder_decoder", "output_attentions", "output_hidden_states"],
   ...["return_dict", "transformers_version", "use_cache", "transformers.js_config", "torchscript"],
-  ...["is_llama_config", "n_ctx", "reorder_and_upcast_attn", "_sliding_window_pattern"],
+  ...["is_llama_config", "n_ctx", "reorder_and_upcast_attn"],
   ...["summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type"],
   ...["summary_use_proj", "model_type", "unsloth_fixed", "unsloth_version", "use_mrope"],
 ]);
@@ -176,6 +176,11 @@ function architectureIn(value: Json): Result<Architecture, string> {
   );
 }
 
+/** A name that starts with "_" is a note of transformers to itself. */
+function isIgnored(name: string): boolean {
+  return IGNORED.has(name) || name.startsWith("_");
+}
+
 /**
  * The fields that decide something. One that nobody here knows and that is null or false says that
  * the model lacks something, as it does here.
@@ -183,7 +188,7 @@ function architectureIn(value: Json): Result<Architecture, string> {
 function deciding(value: Json, known: Json): Json {
   const kept = Object.entries(value).filter(([name, each]) => {
     if (Object.hasOwn(known, name)) return true;
-    return !IGNORED.has(name) && each !== null && each !== false;
+    return !isIgnored(name) && each !== null && each !== false;
   });
   return Object.fromEntries(kept);
 }
