@@ -2,7 +2,7 @@
 // take. It deliberately loads the runtime's files only when the probe asks for a backend.
 import { withHostState } from "../runtime/host-state.ts";
 import type { StatefulRuntime } from "../runtime/runtime.ts";
-import type { Candidate, ProbeOptions, ProbeStore } from "./probe.ts";
+import { type Candidate, isCanary, type ProbeOptions, type ProbeStore } from "./probe.ts";
 import { measureSpeed } from "./speed.ts";
 
 /** What is used of a page's globals; a worker lacks some. */
@@ -22,6 +22,8 @@ export type PageGlobals = {
   };
   readonly performance: { now(): number };
   setTimeout(callback: () => void, ms: number): unknown;
+  addEventListener?(name: "pagehide", listener: () => void): void;
+  removeEventListener?(name: "pagehide", listener: () => void): void;
 };
 
 const GIB = 2 ** 30;
@@ -31,8 +33,12 @@ const MEMORY_SHARE = 0.25;
 const MEMORY_UNKNOWN = 0.9 * GIB;
 const THREADS_MAX = 4;
 
-/** Where nothing can be kept (private windows, workers), every probe is the first. */
-function pageStore({ localStorage }: PageGlobals): ProbeStore {
+/**
+ * Where nothing can be kept (private windows, workers), every probe is the first. A page that is
+ * closed or left takes its canaries along; one that crashes says no goodbye.
+ */
+function pageStore(page: PageGlobals): ProbeStore {
+  const { localStorage } = page;
   const fallback = new Map<string, string>();
   if (localStorage === undefined) {
     return {
@@ -41,10 +47,23 @@ function pageStore({ localStorage }: PageGlobals): ProbeStore {
       delete: (key) => fallback.delete(key),
     };
   }
+  const canaries = new Set<string>();
+  const release = (): void => {
+    for (const key of canaries) localStorage.removeItem(key);
+  };
   return {
     get: (key) => localStorage.getItem(key) ?? undefined,
-    set: (key, value) => localStorage.setItem(key, value),
-    delete: (key) => localStorage.removeItem(key),
+    set: (key, value) => {
+      localStorage.setItem(key, value);
+      if (!isCanary(key)) return;
+      if (canaries.size === 0) page.addEventListener?.("pagehide", release);
+      canaries.add(key);
+    },
+    delete: (key) => {
+      localStorage.removeItem(key);
+      const wasOurs = canaries.delete(key);
+      if (wasOurs && canaries.size === 0) page.removeEventListener?.("pagehide", release);
+    },
   };
 }
 

@@ -11,9 +11,28 @@ import type { Speed } from "./speed.ts";
 
 /** Canaries of this process. One that ends in order takes them along: it did not crash. */
 const canaries = new Set<string>();
+/** How people and systems end a process in order. What nobody can hear, SIGKILL, stays a crash. */
+const ENDINGS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 function releaseCanaries(): void {
   for (const path of canaries) rmSync(path, { force: true });
+}
+
+/** Ctrl-C is no crash. Where nobody else listens, the signal then does what it always does. */
+function endInOrder(signal: NodeJS.Signals): void {
+  releaseCanaries();
+  stopWatching();
+  if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+}
+
+function watchEndings(): void {
+  process.once("exit", releaseCanaries);
+  for (const signal of ENDINGS) process.on(signal, endInOrder);
+}
+
+function stopWatching(): void {
+  process.off("exit", releaseCanaries);
+  for (const signal of ENDINGS) process.off(signal, endInOrder);
 }
 
 /** One small file per key. A crash right after `set` must find it: it is flushed to the disk. */
@@ -31,13 +50,12 @@ function folderStore(folder: string): ProbeStore {
       mkdirSync(folder, { recursive: true });
       writeFileSync(pathOf(key), value, { flush: true });
       if (!isCanary(key)) return;
-      if (canaries.size === 0) process.once("exit", releaseCanaries);
+      if (canaries.size === 0) watchEndings();
       canaries.add(pathOf(key));
     },
     delete: (key) => {
       rmSync(pathOf(key), { force: true });
-      canaries.delete(pathOf(key));
-      if (canaries.size === 0) process.off("exit", releaseCanaries);
+      if (canaries.delete(pathOf(key)) && canaries.size === 0) stopWatching();
     },
   };
 }

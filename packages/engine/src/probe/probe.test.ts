@@ -181,22 +181,37 @@ test("damaged memories are no memories", async () => {
 });
 
 /** A process that ends in some way while it tries a backend. @returns what its folder holds then */
-function endWhileTrying(folder: string, ending: string): readonly string[] {
+function endWhileTrying(
+  folder: string,
+  ending: string,
+): { readonly files: readonly string[]; readonly signal: string | null } {
   const script = `
     import { probe } from ${JSON.stringify(import.meta.resolve("./probe.ts"))};
     import { nodeProbe } from ${JSON.stringify(import.meta.resolve("./node.ts"))};
+    const wait = () => new Promise((resolve) => setTimeout(resolve, 60_000));
+    const kill = (signal) => (process.kill(process.pid, signal), wait());
     const candidates = [{ name: "webgpu", measure: () => ${ending} }];
     await probe({ ...nodeProbe(${JSON.stringify(folder)}), candidates });
   `;
-  spawnSync(process.execPath, ["--input-type=module", "-e", script]);
-  return readdirSync(folder);
+  const { signal } = spawnSync(process.execPath, ["--input-type=module", "-e", script]);
+  return { files: readdirSync(folder), signal };
 }
 
 test("Node: a process that dies while it tries a backend leaves its canary", async () => {
   const folder = mkdtempSync(join(tmpdir(), "manyhands-probe-"));
-  assert.deepEqual(endWhileTrying(folder, "process.exit(7)"), [], "it ended in order");
-  const killed = 'process.kill(process.pid, "SIGKILL")';
-  assert.deepEqual(endWhileTrying(folder, killed), ["manyhands.canary.webgpu"]);
+  const inOrder = endWhileTrying(folder, "process.exit(7)");
+  assert.deepEqual(inOrder, { files: [], signal: null }, "it ended in order");
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    const told = endWhileTrying(folder, `kill("${signal}")`);
+    assert.deepEqual(told, { files: [], signal }, "it was told to end");
+  }
+  const files = ["manyhands.canary.webgpu"];
+  for (const signal of ["SIGKILL", "SIGSEGV"]) {
+    assert.deepEqual(endWhileTrying(folder, `kill("${signal}")`), { files, signal });
+    rmSync(join(folder, files[0] ?? ""));
+  }
+  const aborted = endWhileTrying(folder, "process.abort()");
+  assert.deepEqual(aborted, { files, signal: "SIGABRT" });
   const gpu = candidate("webgpu");
   const report = await probe({ ...nodeProbe(folder), candidates: [gpu, candidate("cpu")] });
   assert.deepEqual(report.backends.webgpu, { status: "crashed" });
@@ -204,6 +219,31 @@ test("Node: a process that dies while it tries a backend leaves its canary", asy
   assert.equal(gpu.opened, 0);
   assert(report.memoryBytesMax > 0);
   rmSync(folder, { recursive: true });
+});
+
+test("a page that is left takes its canary along, one that crashes does not", async () => {
+  const { kept, ...local } = memoryStore();
+  const listeners = new Set<() => void>();
+  const page = {
+    navigator: { userAgent: "a browser", hardwareConcurrency: 1 },
+    performance: { now: () => 0 },
+    setTimeout: () => undefined,
+    localStorage: {
+      getItem: (key: string) => local.get(key) ?? null,
+      setItem: local.set,
+      removeItem: local.delete,
+    },
+    addEventListener: (_name: "pagehide", listener: () => void) => void listeners.add(listener),
+    removeEventListener: (_name: "pagehide", listener: () => void) =>
+      void listeners.delete(listener),
+  };
+  const { store } = browserProbe(page);
+  store.set("manyhands.canary.wasm", "being tried");
+  assert.equal(kept.size, 1, "a crash now leaves it");
+  for (const listener of listeners) listener();
+  assert.equal(kept.size, 0);
+  store.delete("manyhands.canary.wasm");
+  assert.equal(listeners.size, 0, "nobody listens when nothing is tried");
 });
 
 test("a page is probed with threads only where it may have them", () => {
