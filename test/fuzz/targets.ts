@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { CODEC_NAMES } from "@manyhands/aggregation/codec/codecs";
 import { decodeUpdate, encodeUpdate } from "@manyhands/aggregation/codec/update";
 import type { Fragment } from "@manyhands/aggregation/fragments";
-import { type Bytes, utf8 } from "@manyhands/base/bytes";
+import { type Bytes, concatBytes, uint64, utf8 } from "@manyhands/base/bytes";
 import { canonicalJson, type Json } from "@manyhands/base/canonical";
 import {
   type Decoder,
@@ -23,7 +23,13 @@ import {
 import type { Random } from "@manyhands/base/random";
 import { parseConfigJson } from "@manyhands/engine/checkpoint/hf-config";
 import { configJson } from "@manyhands/engine/checkpoint/hf-config-json";
-import { readSafetensors, writeSafetensors } from "@manyhands/engine/checkpoint/safetensors";
+import {
+  headerEnd,
+  readHeader,
+  readSafetensors,
+  writeSafetensors,
+} from "@manyhands/engine/checkpoint/safetensors";
+import type { LayerType, ModelConfig } from "@manyhands/engine/model/config";
 import { eventDecoder } from "@manyhands/protocol/events";
 import { clientMessageDecoder, serverMessageDecoder } from "@manyhands/protocol/messages";
 import { parseRunFile } from "manyhands/run-file/parse-run-file";
@@ -138,6 +144,42 @@ function acceptsSafetensors(input: Bytes): boolean {
   return true;
 }
 
+/** Half floats and bytes, not aligned: as others write them. */
+const HEADER = JSON.stringify({
+  a: { dtype: "BF16", shape: [3], data_offsets: [0, 6] },
+  b: { dtype: "U8", shape: [2], data_offsets: [6, 8] },
+});
+const FOREIGN = concatBytes(uint64(HEADER.length).toReversed(), utf8(HEADER), new Uint8Array(8));
+const FOREIGN_RULES = { dtypes: ["F32", "F16", "BF16", "U8"], aligned: false } as const;
+
+function acceptsHeader(input: Bytes): boolean {
+  const end = headerEnd(input, input.length, FOREIGN_RULES);
+  if (!end.ok) return false;
+  const read = readHeader(input.subarray(0, end.value), input.length, FOREIGN_RULES);
+  if (!read.ok) return false;
+  const sizes = read.value.entries.map(({ begin, end: last }) => last - begin);
+  const sum = sizes.reduce((total, size) => total + size, end.value);
+  assert.equal(sum, input.length, "the tensors tile the file");
+  return true;
+}
+
+const OTHER_CONFIGS: readonly ModelConfig[] = [
+  {
+    ...MODEL_CONFIG,
+    ...{ modelType: "gemma3_text", headDim: 6, slidingWindow: 8, ropeLocalBaseFreq: 100 },
+    layerTypes: Array.from(
+      { length: MODEL_CONFIG.numHiddenLayers },
+      (): LayerType => "sliding_attention",
+    ),
+    ropeScaling: { ropeType: "linear", factor: 2 },
+  },
+  { ...MODEL_CONFIG, modelType: "bitnet", bitLinear: "online" },
+  {
+    ...{ modelType: "gpt2", vocabSize: 9, nPositions: 8, nEmbd: 8, nLayer: 1, nHead: 2, nInner: 9 },
+    ...{ layerNormEpsilon: 1e-5, tieWordEmbeddings: true },
+  },
+];
+
 export const TARGETS: readonly Target[] = [
   jsonTarget("base/decode", baseDecoder, [
     { kind: "one", count: 3, hash: "00ff00ff", on: true },
@@ -167,6 +209,10 @@ export const TARGETS: readonly Target[] = [
     mutate: mutateBytes,
     accepts: acceptsSafetensors,
   },
-  textTarget("engine/config-json", parseConfigJson, [configJson(MODEL_CONFIG)]),
+  { name: "engine/foreign-header", seeds: [FOREIGN], mutate: mutateBytes, accepts: acceptsHeader },
+  textTarget("engine/config-json", parseConfigJson, [
+    configJson(MODEL_CONFIG),
+    ...OTHER_CONFIGS.map(configJson),
+  ]),
   textTarget("cli/run-file", parseRunFile, [RUN_FILE]),
 ];

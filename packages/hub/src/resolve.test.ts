@@ -292,6 +292,18 @@ test("refusals say what to do, and never the token", async () => {
   }
 });
 
+test("two at once fetch the same model, and neither harms the other's", async () => {
+  hub.repos.set("org/tiny", repoOf());
+  const HF_HOME = home();
+  const both = [resolveModel("hf:org/tiny", optionsOf(HF_HOME))];
+  both.push(resolveModel("hf:org/tiny", optionsOf(HF_HOME)));
+  for (const { folder } of await Promise.all(both)) {
+    assert.deepEqual([...readFileSync(join(folder, "model.safetensors"))], [...bytesOf(WEIGHTS)]);
+  }
+  const blobs = readdirSync(join(storage(HF_HOME), "blobs"));
+  assert(blobs.length === 4 && blobs.every((name) => /^[0-9a-f]{40,64}$/.test(name)), `${blobs}`);
+});
+
 test("a hostile list names no path outside the snapshot", async () => {
   const files = new Map(repoOf().files);
   for (const name of ["../evil.json", "a/../../evil.json", "..evil.json", ".hidden.json"]) {

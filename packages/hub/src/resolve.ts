@@ -50,6 +50,7 @@ const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const RETRY_DELAYS = [1_000, 2_000, 4_000, 8_000, 16_000];
 const STALL_MS = 30_000;
+const KNOWN_STALL_MS = 10_000;
 /** What else of a model is read or kept beside it: tokenizer, templates, licence, card. */
 const BESIDE =
   /^(README\.md|LICENSE(\.\w+)?|NOTICE(\.\w+)?|.*\.(json|jinja)|tokenizer\.model|merges\.txt)$/i;
@@ -81,12 +82,13 @@ export async function resolveModel(
     });
   }
   const { signal, retryDelays = RETRY_DELAYS, stallMs = STALL_MS } = options;
-  // Who has the model waits for no server: one try, then the cache.
-  const client = { settings, signal, retryDelays: known ? [] : retryDelays, stallMs };
+  // Who has the model waits for no server: one short try, then the cache.
+  const patience = known ? Math.min(stallMs, KNOWN_STALL_MS) : stallMs;
+  const client = { settings, signal, retryDelays: known ? [] : retryDelays, stallMs: patience };
   try {
     const commit = isCommit(revision) ? revision : await commitOf(client, repo, revision);
     const listing = await listFiles(client, repo, commit);
-    const work = { client: { ...client, retryDelays }, cache, repo, listing };
+    const work = { client: { ...client, retryDelays, stallMs }, cache, repo, listing };
     const fetched = await fetchModel(work, options.onProgress);
     await cache.remember(revision, commit);
     return { folder: cache.snapshot(commit), repo, commit, fromCache: !fetched };
