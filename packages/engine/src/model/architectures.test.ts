@@ -6,6 +6,7 @@ import { parseConfigJson } from "../checkpoint/hf-config.ts";
 import { configJson } from "../checkpoint/hf-config-json.ts";
 import { Decoding, DecodingGraphs } from "../generate/generator.ts";
 import { ortNode } from "../runtime/ort-node.ts";
+import { reference } from "../runtime/reference.ts";
 import { ADAMW_RECIPE } from "../train/options.ts";
 import { createTrainer } from "../train/trainer.ts";
 import { type PackedTensor, readVectors, relativeDistance, unpack } from "../vectors.ts";
@@ -24,6 +25,12 @@ type Vector = {
 
 /** float32 against float64; norms and quantisation are float32 on both sides. */
 const DISTANCE_MAX = 1e-5;
+
+const RUNS = [
+  ["ortNode", ortNode, "none"],
+  ["ortNode, block by block", ortNode, "blocks"],
+  ["reference", reference, "none"],
+] as const;
 
 const { models } = readVectors<{ models: readonly Vector[] }>("architectures");
 
@@ -57,12 +64,12 @@ for (const vector of models) {
     assert.deepEqual(new Set(names), new Set(Object.keys(vector.tensors)));
   });
 
-  for (const recomputation of ["none", "blocks"] as const) {
-    test(`${vector.name}, recomputation ${recomputation}: loss and gradients`, async () => {
+  for (const [how, runtime, recomputation] of RUNS) {
+    test(`${vector.name}, ${how}: loss and gradients`, async () => {
       const model = configOf(vector);
       const [sequences = 0, row = 0] = vector.tokens.shape;
       const batch = { sequences, contextLength: row - 1 };
-      const options = { runtime: ortNode, model, optimizer: ADAMW_RECIPE, batch, recomputation };
+      const options = { runtime, model, optimizer: ADAMW_RECIPE, batch, recomputation };
       const trainer = await createTrainer(options);
       trainer.weights.set(flat(vector, "weights"));
       const { loss, gradients } = await trainer.gradients(idsOf(vector));
