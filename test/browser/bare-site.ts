@@ -79,23 +79,31 @@ license: CC0-1.0
 export async function hostTiny(
   t: TestContext,
   page: string,
-  { innerSteps = 4 } = {},
-): Promise<Coordinator> {
+  { innerSteps = 4, port = 0 } = {},
+): Promise<Coordinator & { restart(): Promise<Coordinator> }> {
   const folder = await mkdtemp(join(tmpdir(), "manyhands-browser-"));
   const text = "the quick brown fox jumps over the lazy dog. ".repeat(700);
   await writeFile(join(folder, "corpus.txt"), text);
   await writeFile(join(folder, "run.yaml"), RUN_FILE.replace("STEPS", String(innerSteps)));
   const prepared = prepareRun(await loadRunFile(join(folder, "run.yaml")));
-  const coordinator = await startCoordinator({
-    runFolder: join(folder, "out"),
-    create: { run: prepared.run, weights: prepared.initialWeights, files: prepared.files },
-    page,
-  });
+  const create = {
+    run: prepared.run,
+    weights: prepared.initialWeights,
+    files: prepared.files,
+  };
+  const begin = (at: number): Promise<Coordinator> =>
+    startCoordinator({ runFolder: join(folder, "out"), create, page, port: at });
+  let current = await begin(port);
   t.after(async () => {
-    await coordinator.close();
+    await current.close();
     await rm(folder, { recursive: true, force: true });
   });
-  return coordinator;
+  const restart = async (): Promise<Coordinator> => {
+    await current.close();
+    current = await begin(Number(new URL(current.url).port));
+    return current;
+  };
+  return { ...current, restart };
 }
 
 const QUIET = [

@@ -2,14 +2,13 @@
 // trains and is credited, rests for every limit by its name, and comes back after a reload.
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
-import { after, before, type TestContext, test } from "node:test";
-import type { Coordinator } from "@manyhands/coordinator/serve";
-import type { Device, DeviceSettings, DeviceView } from "@manyhands/worker/browser/device-view";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import { after, before, test } from "node:test";
+import type { Device, DeviceSettings } from "@manyhands/worker/browser/device-view";
+import type { Browser, Page } from "playwright-core";
 import { buildBarePage, hostTiny, newPerson, startChromium } from "./bare-site.ts";
+import { creditOf, look, oneMoreUpdate, open, start, until } from "./person.ts";
 
 declare const device: Device;
-declare function seen(parts: Partial<DeviceView>): Promise<DeviceView>;
 
 const LIMIT = { timeout: 120_000 };
 
@@ -25,61 +24,6 @@ after(async () => {
   await browser.close();
   await rm(folder, { recursive: true, force: true });
 });
-
-async function open(person: BrowserContext, coordinator: Coordinator, query = ""): Promise<Page> {
-  const page = await person.newPage();
-  page.on("pageerror", (error) => assert.fail(error));
-  await page.goto(coordinator.joinUrl.replace("#", `${query}#`));
-  await page.waitForFunction("globalThis.device !== undefined");
-  return page;
-}
-
-/** As the page of the product does: looks first. */
-function look(page: Page, coordinator: Coordinator): Promise<DeviceView> {
-  return page.evaluate((url) => {
-    device.look(url);
-    return seen({ phase: "ready" });
-  }, coordinator.joinUrl);
-}
-
-async function start(
-  page: Page,
-  coordinator: Coordinator,
-  settings: Partial<DeviceSettings> = {},
-): Promise<void> {
-  await look(page, coordinator);
-  await page.evaluate(
-    ([url, changes]) => {
-      device.setSettings({ ...device.settings(), power: 1, onlyCharging: false, ...changes });
-      device.start(url, "browser");
-    },
-    [coordinator.joinUrl, settings] as const,
-  );
-}
-
-function until(page: Page, parts: Partial<DeviceView>): Promise<DeviceView> {
-  return page.evaluate((wanted) => seen(wanted), parts);
-}
-
-/** More updates than now have been accepted. */
-async function oneMoreUpdate(page: Page): Promise<DeviceView> {
-  return page.evaluate(async () => {
-    const { updates } = device.view();
-    while (device.view().updates <= updates) {
-      await new Promise<void>((resolve) => {
-        const stop = device.subscribe(() => {
-          stop();
-          resolve();
-        });
-      });
-    }
-    return device.view();
-  });
-}
-
-function creditOf(coordinator: Coordinator, workerId: string | null): number {
-  return coordinator.status().workers.find((it) => it.workerId === workerId)?.credit ?? 0;
-}
 
 test("it says what it will cost, trains on WASM, is credited, finishes", LIMIT, async (t) => {
   const coordinator = await hostTiny(t, folder);
@@ -126,6 +70,7 @@ test("killed in the middle: the same worker goes on by itself", LIMIT, async (t)
   await page.reload();
   await page.waitForFunction("globalThis.device !== undefined");
   await page.evaluate((url) => device.look(url), coordinator.joinUrl);
+  await oneMoreUpdate(page);
   const after = await oneMoreUpdate(page);
   assert.equal(after.workerId, before.workerId);
   assert.ok(after.updates > before.updates && after.tokens > before.tokens);
@@ -291,7 +236,7 @@ test(
 test(
   "a link with another token, and a coordinator that is away, are told in a sentence",
   LIMIT,
-  async (t: TestContext) => {
+  async (t) => {
     const coordinator = await hostTiny(t, folder);
     const page = await open(await newPerson(t, browser), coordinator);
     const wrong = `${coordinator.runUrl}#nonsense`;

@@ -65,12 +65,9 @@ export class KeptCompute implements ComputePort {
 
   /** The stay is over; the compiled graphs are not. */
   async dispose(): Promise<void> {
-    await this.unmark();
-  }
-
-  /** A tab that is closed by a person while it tries has not crashed. */
-  async unmark(): Promise<void> {
-    await this.#shelf.delete(markOf(this.backend));
+    // Whoever leaves while it is still tried has not crashed. A mark that cannot be removed costs
+    // the next visit some memory, and nothing else.
+    await this.#shelf.delete(markOf(this.backend)).catch(() => undefined);
   }
 
   release(): Promise<void> {

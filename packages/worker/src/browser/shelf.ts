@@ -40,24 +40,40 @@ const STORE = "things";
 
 class IndexedDbShelf implements Shelf {
   readonly lasts = true;
-  readonly #database: IDBDatabase;
+  readonly #name: string;
+  #database: Promise<IDBDatabase>;
+  #current: IDBDatabase | null = null;
 
-  private constructor(database: IDBDatabase) {
-    this.#database = database;
+  private constructor(name: string, database: IDBDatabase) {
+    this.#name = name;
+    this.#database = Promise.resolve(this.#watched(database));
   }
 
   /** @throws StorageError where the browser has no database for this page */
   static async open(name: string): Promise<IndexedDbShelf> {
     try {
-      const request = indexedDB.open(name, 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-      const database = await resultOf(request);
-      // Storage that is cleared while we are at work closes the database: later calls say so.
-      database.onversionchange = () => database.close();
-      return new IndexedDbShelf(database);
+      return new IndexedDbShelf(name, await openDatabase(name));
     } catch (cause) {
       throw storageError("this browser keeps nothing for this page", cause);
     }
+  }
+
+  /** Somebody who clears the site's data closes the database: the next call begins an empty one. */
+  #watched(database: IDBDatabase): IDBDatabase {
+    database.onversionchange = () => this.#reopen(database);
+    database.onclose = () => this.#reopen(database);
+    this.#current = database;
+    return database;
+  }
+
+  /** Once for each database that was lost, whoever notices first. */
+  #reopen(lost: IDBDatabase): void {
+    lost.close();
+    if (this.#current !== lost) return;
+    this.#current = null;
+    this.#database = openDatabase(this.#name).then((opened) => this.#watched(opened));
+    // Whoever asks next hears of it.
+    this.#database.catch(() => undefined);
   }
 
   get(key: string): Promise<unknown> {
@@ -85,15 +101,29 @@ class IndexedDbShelf implements Shelf {
     ask: (store: IDBObjectStore) => IDBRequest<T>,
     durability: IDBTransactionDurability = "default",
   ): Promise<T> {
-    try {
-      const transaction = this.#database.transaction(STORE, mode, { durability });
+    const attempt = async (database: IDBDatabase): Promise<T> => {
+      const transaction = database.transaction(STORE, mode, { durability });
       const request = ask(transaction.objectStore(STORE));
       await ended(transaction);
       return request.result;
+    };
+    try {
+      const database = await this.#database;
+      return await attempt(database).catch(async (caught: unknown) => {
+        if (!isClosed(caught)) throw caught;
+        this.#reopen(database);
+        return attempt(await this.#database);
+      });
     } catch (cause) {
       throw storageError(`what this page keeps could not be ${verb}`, cause);
     }
   }
+}
+
+function openDatabase(name: string): Promise<IDBDatabase> {
+  const request = indexedDB.open(name, 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+  return resultOf(request);
 }
 
 function resultOf<T>(request: IDBRequest<T>): Promise<T> {
@@ -110,6 +140,11 @@ function ended(transaction: IDBTransaction): Promise<void> {
     transaction.onabort = () => reject(transaction.error);
     transaction.onerror = () => reject(transaction.error);
   });
+}
+
+/** The database was closed before or while we used it: its data was cleared. */
+function isClosed(caught: unknown): boolean {
+  return caught instanceof Error && /^(?:Abort|InvalidState)Error$/.test(caught.name);
 }
 
 function isQuotaError(caught: unknown): boolean {
