@@ -28,7 +28,7 @@ recipe:
   batchSequences: 8
   innerSteps: 4
 rounds:
-  workersMin: 2
+ROUNDS
   wait: 30s
   evaluateEvery: 2
   evaluateWindows: 4
@@ -38,13 +38,24 @@ seed: 7
 license: CC0-1.0
 `;
 
-/** A folder with `run.yaml` and its data, removed after the test. */
-export async function tinyRun(t: TestContext, tokens: number): Promise<string> {
+const TWO_WORKERS = "  workersMin: 2";
+
+/**
+ * A folder with `run.yaml` and its data, removed after the test.
+ *
+ * @param rounds lines of its round policy
+ */
+export async function tinyRun(
+  t: TestContext,
+  tokens: number,
+  rounds = TWO_WORKERS,
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "manyhands-e2e-"));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const corpus = await readFile(CORPUS);
   await writeFile(join(folder, "corpus.txt"), corpus.subarray(0, CORPUS_BYTES));
-  await writeFile(join(folder, "run.yaml"), RUN_FILE.replace("TOKENS", String(tokens)));
+  const text = RUN_FILE.replace("TOKENS", String(tokens)).replace("ROUNDS", rounds);
+  await writeFile(join(folder, "run.yaml"), text);
   return folder;
 }
 
