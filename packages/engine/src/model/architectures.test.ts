@@ -6,6 +6,7 @@ import { parseConfigJson } from "../checkpoint/hf-config.ts";
 import { configJson } from "../checkpoint/hf-config-json.ts";
 import { Decoding, DecodingGraphs } from "../generate/generator.ts";
 import { ortNode } from "../runtime/ort-node.ts";
+import { ortWebWasm } from "../runtime/ort-web-wasm.ts";
 import { reference } from "../runtime/reference.ts";
 import { ADAMW_RECIPE } from "../train/options.ts";
 import { createTrainer } from "../train/trainer.ts";
@@ -29,6 +30,7 @@ const DISTANCE_MAX = 1e-5;
 const RUNS = [
   ["ortNode", ortNode, "none"],
   ["ortNode, block by block", ortNode, "blocks"],
+  ["WASM", ortWebWasm(), "none"],
   ["reference", reference, "none"],
 ] as const;
 
