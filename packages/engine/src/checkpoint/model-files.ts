@@ -1,6 +1,6 @@
 // Which file of a model folder holds which tensor, from an index or from the folder's one file.
 // It deliberately reads no tensor. A name in an index is a plain file name: it leads nowhere else.
-import { open, readdir, readFile } from "node:fs/promises";
+import { open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe } from "@manyhands/base/decode";
 import { InputError, messageOf } from "@manyhands/base/errors";
@@ -16,6 +16,7 @@ export type ModelFileCode =
   | SafetensorsCode
   | "import/config"
   | "import/no-file"
+  | "import/too-long"
   | "import/pickle"
   | "import/index"
   | "import/path"
@@ -52,10 +53,11 @@ export class ModelFileError extends InputError {
   }
 }
 
+const FOLDER_HINT = "name a folder with config.json and model.safetensors";
 const HINT = "fetch the model again, or ask whoever made it for sound files";
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
-const INDEX_CHARS_MAX = 100_000_000;
+const INDEX_BYTES_MAX = 100_000_000;
 /** What PyTorch's own formats are called: they are programs, so they are never read. */
 const PICKLE_NAMES = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 const SHARD_NAME = /^[\w][\w.-]{0,200}\.safetensors$/;
@@ -113,7 +115,7 @@ async function namesIn(folder: string): Promise<readonly string[]> {
       {
         ...{ code: "import/no-file", file: folder },
         reason: `is no readable folder: ${messageOf(cause)}`,
-        hint: "name a folder with config.json and model.safetensors",
+        hint: FOLDER_HINT,
       },
       cause,
     );
@@ -126,7 +128,7 @@ function noWeights(folder: string, names: readonly string[]): ModelFileError {
     return new ModelFileError({
       ...{ code: "import/no-file", file: join(folder, WEIGHTS) },
       reason: "there is no such file, and no index of shards",
-      hint: "name a folder with config.json and model.safetensors",
+      hint: FOLDER_HINT,
     });
   }
   return new ModelFileError({
@@ -136,12 +138,31 @@ function noWeights(folder: string, names: readonly string[]): ModelFileError {
   });
 }
 
+/** A text file that is really one, and not longer than some bytes. @throws ModelFileError */
+export async function readModelText(path: string, bytesMax: number): Promise<string> {
+  const size = await fileSize(path);
+  if (size <= bytesMax) return readFile(path, "utf8");
+  const reason = `it has ${size} bytes; such a file has at most ${bytesMax}`;
+  throw new ModelFileError({ code: "import/too-long", file: path, reason });
+}
+
+/** The size of what is a file, or leads to one: a pipe or a device would never end. */
+async function fileSize(path: string): Promise<number> {
+  const fault = { code: "import/no-file", file: path, hint: FOLDER_HINT } as const;
+  try {
+    const found = await stat(path);
+    if (found.isFile()) return found.size;
+  } catch (cause) {
+    throw new ModelFileError({ ...fault, reason: `cannot be read: ${messageOf(cause)}` }, cause);
+  }
+  throw new ModelFileError({ ...fault, reason: "it is no file" });
+}
+
 /** From tensor to shard, as model.safetensors.index.json says it. */
 async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
   const broken = (code: ModelFileCode, reason: string, tensor?: string): ModelFileError =>
     new ModelFileError({ code, file: path, tensor, reason });
-  const text = await readFile(path, "utf8");
-  if (text.length > INDEX_CHARS_MAX) throw broken("import/index", "it is longer than 100 MB");
+  const text = await readModelText(path, INDEX_BYTES_MAX);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -186,9 +207,9 @@ function checkIndex(path: string, index: ReadonlyMap<string, string>, found: Fou
 
 /** The tensors of one file, from its header alone. */
 async function tensorsIn(path: string): Promise<readonly PlacedTensor[]> {
+  const size = await fileSize(path);
   const file = await open(path, "r");
   try {
-    const { size } = await file.stat();
     const start = await readAt(file, 0, Math.min(size, 8));
     const end = headerEnd(start, size, RULES);
     if (!end.ok) throw brokenFile(path, start, end.error);

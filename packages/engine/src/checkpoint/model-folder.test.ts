@@ -304,6 +304,20 @@ const HOSTILE: readonly Hostile[] = [
     ...{ folder: () => folderOf({}), names: /config\.json/ },
   },
   {
+    ...{ what: "a config without an end", code: "import/too-long" },
+    folder: single(GOOD, `{"a":"${"x".repeat(17 << 20)}"}`),
+    names: /config\.json: it has \d+ bytes/,
+  },
+  {
+    ...{ what: "a folder instead of a file", code: "import/no-file" },
+    folder: () => {
+      const folder = folderOf({ "config.json": CONFIG });
+      mkdirSync(join(folder, "model.safetensors"));
+      return folder;
+    },
+    names: /model\.safetensors: it is no file/,
+  },
+  {
     ...{ what: "an unsupported architecture", code: "import/config" },
     folder: single(GOOD, mamba),
     names: /"mamba" \("MambaForCausalLM"\) is not supported; supported: llama, .*bitnet/,

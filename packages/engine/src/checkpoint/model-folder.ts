@@ -1,14 +1,13 @@
 // A folder as Hugging Face's tools write one (config.json, one or more safetensors files) as our
 // config and flat weights. Node only. Weights are read tensor by tensor, so that who quantises them
 // never holds them all.
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { defined } from "@manyhands/base/assert";
-import { messageOf } from "@manyhands/base/errors";
 import { isGpt2, type ModelConfig, type ParameterSpec, parameterPlaces } from "../model/config.ts";
 import { type ModelFileConfig, parseModelFileConfig, type TernaryScale } from "./hf-config.ts";
 import type { ImportedModel } from "./import.ts";
-import { findTensors, ModelFileError, type PlacedTensor } from "./model-files.ts";
+import { findTensors, ModelFileError, type PlacedTensor, readModelText } from "./model-files.ts";
 import { DTYPE_BYTES } from "./safetensors.ts";
 import { decodeFloats, decodeTernary } from "./stored-values.ts";
 
@@ -57,7 +56,7 @@ export class ModelFolder {
    */
   static async open(folder: string): Promise<ModelFolder> {
     const path = join(folder, "config.json");
-    const parsed = parseModelFileConfig(await configText(path));
+    const parsed = parseModelFileConfig(await readModelText(path, CONFIG_BYTES_MAX));
     if (!parsed.ok) {
       const reason = parsed.error.replace(/^config\.json:? /, "");
       throw new ModelFileError({ code: "import/config", file: path, reason, hint: CONFIG_HINT });
@@ -170,17 +169,8 @@ export async function importModelFolder(folder: string): Promise<ImportedModel> 
   }
 }
 
+const CONFIG_BYTES_MAX = 16 << 20;
 const CONFIG_HINT = "only what this engine computes exactly as transformers does is read";
-
-async function configText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    const reason = `cannot be read: ${messageOf(cause)}`;
-    const hint = "name a folder with config.json and model.safetensors";
-    throw new ModelFileError({ code: "import/no-file", file: path, reason, hint }, cause);
-  }
-}
 
 function allFinite(values: Float32Array): boolean {
   // An infinity or NaN makes the sum of x · 0 a NaN, without a branch per value.

@@ -1,5 +1,5 @@
-// The shapes of models that people will name first, as their config.json has them: each is read, and
-// has as many parameters as its publisher says. No weights, no network.
+// The shapes of models that people will name first, as their config.json has them: each is read,
+// and has as many parameters as its publisher says. No weights, no network.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { architectureOf, contextLimit, headSize, parameterCount } from "../model/config.ts";
