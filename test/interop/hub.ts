@@ -1,5 +1,5 @@
-// hub: one cache, two programs. What we fetched, huggingface_hub and transformers use without a byte
-// more; what they fetched, we use. Both ask the same local server, which answers like the Hub.
+// hub: one cache, two programs. What we fetched, huggingface_hub and transformers use without a
+// byte more; what they fetched, we use. Both ask the same local server, which answers like the Hub.
 // Not part of npm test, which needs no Python.
 //
 // Usage: hub.ts <python> <work folder> <folder of a model>

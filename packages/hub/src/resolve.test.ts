@@ -292,6 +292,27 @@ test("refusals say what to do, and never the token", async () => {
   }
 });
 
+test("a connection that falls silent counts as cut", async () => {
+  hub.repos.set("org/tiny", repoOf());
+  const { promise, resolve } = Promise.withResolvers<void>();
+  hub.onPiece = () => promise;
+  const options = { ...optionsOf(home()), retryDelays: [], stallMs: 50 };
+  const files = new Map(repoOf().files);
+  files.set("config.json", { bytes: bytesOf(100_000), large: false });
+  hub.repos.set("org/tiny", repoOf({ files }));
+  const error = await refused(resolveModel("hf:org/tiny", options), "hub/network");
+  assert.match(error.message, /no byte in 50 ms/);
+  resolve();
+});
+
+test("a file larger than the disk is refused before its first byte", async () => {
+  const files = new Map(repoOf().files);
+  files.set("model.safetensors", { bytes: bytesOf(9), large: true, claimedSize: 2 ** 52 });
+  hub.repos.set("org/tiny", repoOf({ files }));
+  const error = await refused(resolveModel("hf:org/tiny", optionsOf(home())), "hub/disk");
+  assert.match(error.message, /needs 4503599627370496 bytes/);
+});
+
 test("two at once fetch the same model, and neither harms the other's", async () => {
   hub.repos.set("org/tiny", repoOf());
   const HF_HOME = home();

@@ -4,7 +4,12 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-export type FakeFile = { readonly bytes: Uint8Array; readonly large: boolean };
+export type FakeFile = {
+  readonly bytes: Uint8Array;
+  readonly large: boolean;
+  /** The size that the list claims, if that is another. */
+  readonly claimedSize?: number;
+};
 
 export type FakeRepo = {
   readonly commit: string;
@@ -200,7 +205,7 @@ export function etagOf({ bytes, large }: FakeFile): string {
 }
 
 function entryOf(path: string, file: FakeFile): object {
-  const { length: size } = file.bytes;
+  const size = file.claimedSize ?? file.bytes.length;
   const own = { type: "file", path, size };
   if (!file.large) return { ...own, oid: etagOf(file) };
   const oid = createHash("sha1").update(path).digest("hex");
