@@ -2,6 +2,7 @@
 // where the browser gives none. Not files: what is large and can be fetched again is blob-cache.ts.
 import { messageOf } from "@manyhands/base/errors";
 import { StorageError } from "../host/errors.ts";
+import { rest } from "./sleep.ts";
 
 export interface Shelf {
   /** Whether what is put here is there after a reload. */
@@ -37,6 +38,8 @@ export class MemoryShelf implements Shelf {
 }
 
 const STORE = "things";
+const TRIES_MAX = 5;
+const REOPEN_MS = 100;
 
 class IndexedDbShelf implements Shelf {
   readonly lasts = true;
@@ -67,8 +70,8 @@ class IndexedDbShelf implements Shelf {
   }
 
   /** Once for each database that was lost, whoever notices first. */
-  #reopen(lost: IDBDatabase): void {
-    lost.close();
+  #reopen(lost: IDBDatabase | null): void {
+    lost?.close();
     if (this.#current !== lost) return;
     this.#current = null;
     this.#database = openDatabase(this.#name).then((opened) => this.#watched(opened));
@@ -101,21 +104,21 @@ class IndexedDbShelf implements Shelf {
     ask: (store: IDBObjectStore) => IDBRequest<T>,
     durability: IDBTransactionDurability = "default",
   ): Promise<T> {
-    const attempt = async (database: IDBDatabase): Promise<T> => {
-      const transaction = database.transaction(STORE, mode, { durability });
-      const request = ask(transaction.objectStore(STORE));
-      await ended(transaction);
-      return request.result;
-    };
-    try {
-      const database = await this.#database;
-      return await attempt(database).catch(async (caught: unknown) => {
-        if (!isClosed(caught)) throw caught;
-        this.#reopen(database);
-        return attempt(await this.#database);
-      });
-    } catch (cause) {
-      throw storageError(`what this page keeps could not be ${verb}`, cause);
+    for (let tries = 1; ; tries++) {
+      const used = this.#database;
+      try {
+        const transaction = (await used).transaction(STORE, mode, { durability });
+        const request = ask(transaction.objectStore(STORE));
+        await ended(transaction);
+        return request.result;
+      } catch (cause) {
+        if (!isClosed(cause) || tries >= TRIES_MAX) {
+          throw storageError(`what this page keeps could not be ${verb}`, cause);
+        }
+        // Clearing takes a while, and closes what is opened meanwhile.
+        await rest(REOPEN_MS * tries);
+        if (this.#database === used) this.#reopen(this.#current);
+      }
     }
   }
 }
@@ -144,7 +147,7 @@ function ended(transaction: IDBTransaction): Promise<void> {
 
 /** The database was closed before or while we used it: its data was cleared. */
 function isClosed(caught: unknown): boolean {
-  return caught instanceof Error && /^(?:Abort|InvalidState)Error$/.test(caught.name);
+  return caught instanceof Error && /^(?:Abort|InvalidState|Unknown)Error$/.test(caught.name);
 }
 
 function isQuotaError(caught: unknown): boolean {

@@ -108,5 +108,5 @@ test("a run that is finished is no problem; what is one has a hint", () => {
   const full = { reason: "storage-failed", sentence: "Storage is full.", code: null } as const;
   const bad = shown({}, { isOver: true, end: full });
   assert.equal(bad.problem?.message, full.sentence);
-  assert.match(bad.problem?.hint ?? "", /Free some space/);
+  assert.match(bad.problem?.hint ?? "", /free some space/);
 });

@@ -107,7 +107,7 @@ const HINTS: { readonly [reason in EndReason]?: string } = {
   diverged: "Reload the page: it begins again from the newest state.",
   unsupported: "Another device, with more memory or a newer browser, may train it.",
   "compute-failed": "Reload the page; if it happens again, try another browser.",
-  "storage-failed": "Free some space on the device, then reload the page.",
+  "storage-failed": "If the device is full, free some space; then reload the page.",
 };
 
 function problemOf({ work, lookTrouble, notice }: ViewFacts): DeviceView["problem"] {
