@@ -16,6 +16,7 @@ import {
 import { dirname, join } from "node:path";
 import { diskError, systemCode } from "./errors.ts";
 import { isCommit } from "./listing.ts";
+import { uniquePath } from "./unique.ts";
 
 const TAG = "CACHEDIR.TAG";
 const TAG_TEXT = `Signature: 8a477f597d28d172789f06886806bc55
@@ -75,7 +76,7 @@ export class RepoCache {
   /** Gives a blob its name in a snapshot. @throws HubError if the disk refuses */
   async link(commit: string, name: string, etag: string): Promise<void> {
     const path = join(this.snapshot(commit), name);
-    const fresh = `${path}.${process.pid}.new`;
+    const fresh = uniquePath(path, "new");
     try {
       await rm(fresh, { force: true });
       await symlink(join("..", "..", "blobs", etag), fresh).catch(async (cause: unknown) => {
@@ -94,7 +95,7 @@ export class RepoCache {
   async remember(revision: string, commit: string): Promise<void> {
     if (revision === commit) return;
     const path = this.#ref(revision);
-    const fresh = `${path}.${process.pid}.tmp`;
+    const fresh = uniquePath(path, "tmp");
     try {
       await mkdir(dirname(path), { recursive: true });
       const file = await open(fresh, "w");

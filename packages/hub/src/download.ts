@@ -8,6 +8,7 @@ import { diskError, HubError } from "./errors.ts";
 import { type Answer, ask, type Client, drop, PassingFault, piecesOf, retried } from "./http.ts";
 import type { RemoteFile } from "./listing.ts";
 import { lockFile } from "./lock.ts";
+import { uniquePath } from "./unique.ts";
 
 export type Download = {
   readonly client: Client;
@@ -32,7 +33,7 @@ export async function downloadBlob(download: Download): Promise<void> {
   const { client, file, path } = download;
   const lock = await lockFile(`${path}.manyhands.lock`);
   // While another process fetches the same file, this one fetches its own copy: at worst a waste.
-  const partial = `${path}.${lock ? "manyhands" : `manyhands-${process.pid}`}.incomplete`;
+  const partial = lock ? `${path}.manyhands.incomplete` : uniquePath(path, "incomplete");
   try {
     await checkSpace(path, file.size);
     await retried(client, `${download.repo}: ${file.name}`, async (progressed) => {
@@ -40,7 +41,8 @@ export async function downloadBlob(download: Download): Promise<void> {
     });
     await finish(partial, path);
   } catch (caught) {
-    if (!lock) await rm(partial, { force: true });
+    if (!lock)
+      await Promise.all([partial, `${partial}.tag`].map((own) => rm(own, { force: true })));
     throw caught;
   } finally {
     await lock?.release();
