@@ -1,6 +1,7 @@
 // What a page of the browser benchmark runs: one engine and its steps, or the probe, with clocks.
 // It deliberately judges nothing: bench/engine/browser.ts does.
-import type { Graph } from "@manyhands/engine/ir/tensor";
+import * as ir from "@manyhands/engine/ir/ops";
+import { type Graph, graphOf, type Tensor, topologicalOrder } from "@manyhands/engine/ir/tensor";
 import { REFEREE_LOWERING } from "@manyhands/engine/onnx/lower";
 import { browserProbe, type PageGlobals } from "@manyhands/engine/probe/browser";
 import { type ProbeReport, probe } from "@manyhands/engine/probe/probe";
@@ -9,12 +10,14 @@ import { createSession, OrtExecutable } from "@manyhands/engine/runtime/ort-sess
 import { ortWebWasm, setUpWasm } from "@manyhands/engine/runtime/ort-web-wasm";
 import type { Executable, Runtime } from "@manyhands/engine/runtime/runtime";
 import { createDeviceTrainer } from "@manyhands/engine/train/device-trainer";
+import { stepGraph } from "@manyhands/engine/train/step-graph";
 import { createTrainer } from "@manyhands/engine/train/trainer";
 import * as ort from "onnxruntime-web/wasm";
 import { initJax, type Jax, stepJax } from "../engines/jax-llama.ts";
 import type { Job } from "../models.ts";
 
-export type PageEngine = "manyhands" | "plain graph" | "jax-js";
+/** The last is no engine: the step's matrix products and nothing else, which bounds all of ours. */
+export type PageEngine = "manyhands" | "plain graph" | "jax-js" | "products alone";
 export type PageTurn = { readonly ms: readonly number[]; readonly losses: readonly number[] };
 export type TimedProbe = { readonly ms: number; readonly report: ProbeReport };
 
@@ -44,10 +47,46 @@ function plainRuntime(threads: number): Runtime {
   };
 }
 
+/** Every matrix product of a training step, on constant feeds; one number of each comes back. */
+function productsGraph({ config, optimizer, sequences, contextLength }: Job): Graph {
+  const { graph } = stepGraph(config, { sequences, contextLength }, optimizer);
+  const feeds = new Map<string, Tensor>();
+  const feed = ({ shape }: Tensor): Tensor => {
+    const name = shape.join("x");
+    const known = feeds.get(name) ?? ir.input(name, shape);
+    feeds.set(name, known);
+    return known;
+  };
+  const numbers: Tensor[] = [];
+  for (const { op, inputs } of topologicalOrder(graph.outputs.values())) {
+    const [a, b] = inputs;
+    if (op.kind !== "matmul" || a === undefined || b === undefined) continue;
+    // Each with a scale of its own, so that the runtime does not merge equal ones.
+    let y = ir.matmul(feed(a), feed(b), { ...op, scale: 1 + numbers.length / 1024 });
+    for (let axis = 0; axis < y.shape.length; axis++) y = ir.slice(y, axis, 0, 1);
+    numbers.push(ir.reshape(y, [1]));
+  }
+  return graphOf({ numbers: ir.concat(numbers, 0) });
+}
+
+async function productsStep(job: Job): Promise<Step> {
+  const graph = productsGraph(job);
+  const executable = await ortWebWasm({ threads: job.threads }).compile(graph);
+  const feeds = graph.inputs.map(({ op, shape }) => {
+    const size = shape.reduce((product, dim) => product * dim, 1);
+    return [op.kind === "input" ? op.name : "", new Float32Array(size).fill(0.5)] as const;
+  });
+  return async () => {
+    await executable.run(Object.fromEntries(feeds));
+    return Number.NaN;
+  };
+}
+
 type Step = () => Promise<number>;
 
 async function stepperOf(engine: PageEngine, job: Job): Promise<Step> {
   const { weights, tokens } = await numbers(job);
+  if (engine === "products alone") return productsStep(job);
   if (engine === "jax-js") {
     const library = "/jax/index.js";
     await initJax((await import(library)) as Jax, job, { weights, tokens });

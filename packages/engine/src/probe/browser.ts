@@ -98,7 +98,8 @@ export function browserProbe(page: PageGlobals, files?: string): ProbeOptions {
   };
   const memory = navigator.deviceMemory;
   return {
-    candidates: navigator.gpu === undefined ? [wasm] : [gpu, wasm],
+    // WASM answers within the probe's time on every device; a GPU may take it all.
+    candidates: navigator.gpu === undefined ? [wasm] : [wasm, gpu],
     memoryBytesMax: memory === undefined ? MEMORY_UNKNOWN : memory * GIB * MEMORY_SHARE,
     store: pageStore(page),
     sleep: (ms) => new Promise((resolve) => page.setTimeout(resolve, ms)),

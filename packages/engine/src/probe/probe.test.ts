@@ -259,10 +259,10 @@ test("a page is probed with threads only where it may have them", () => {
     },
   };
   const names = (probed: ProbeOptions): string[] => probed.candidates.map(({ name }) => name);
-  assert.deepEqual(names(browserProbe(page)), ["webgpu", "wasm"]);
+  assert.deepEqual(names(browserProbe(page)), ["wasm", "webgpu"]);
   assert.deepEqual(names(browserProbe({ ...page, crossOriginIsolated: true })), [
-    "webgpu",
     "wasm-threads",
+    "webgpu",
   ]);
   assert.equal(browserProbe(page).memoryBytesMax, 2 ** 30);
   const { gpu: _, deviceMemory: __, ...navigator } = page.navigator;

@@ -55,6 +55,8 @@ export type ProbeOptions = {
 
 const BUDGET_MS = 900;
 const MEASURE_MS = 150;
+/** With less left no backend is begun: it would not answer in time, yet may block a page. */
+const START_MS = 300;
 
 /** Backends are tried one after the other, since they would slow each other down. */
 export async function probe(options: ProbeOptions): Promise<ProbeReport> {
@@ -72,7 +74,7 @@ export async function probe(options: ProbeOptions): Promise<ProbeReport> {
     const known = knownReport(options, name);
     const rest = end - now();
     if (known) backends[name] = known;
-    else if (rest <= 0) backends[name] = UNTRIED;
+    else if (rest < START_MS) backends[name] = UNTRIED;
     else {
       const late = sleep(rest).then(() => UNTRIED);
       backends[name] = await Promise.race([tryBackend(candidate, options), late]);
