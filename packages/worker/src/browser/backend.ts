@@ -15,7 +15,6 @@ export type Backend = "gpu" | "wasm";
 
 /** A GPU has hundreds of launches a step: below so many parameters a processor is as fast. */
 const GPU_PARAMETERS_MIN = 1_000_000;
-const THREADS_MAX = 4;
 
 export type DeviceFacts = {
   readonly hasWasm: boolean;
@@ -33,9 +32,9 @@ type GpuAdapter = {
 type Gpu = { requestAdapter(): Promise<GpuAdapter | null> };
 
 /** Asks the thread's globals. Loads nothing. */
-export async function deviceFacts(): Promise<DeviceFacts> {
+export async function deviceFacts(threadsMax: number): Promise<DeviceFacts> {
   const { memoryBytesMax } = browserProbe(globalThis as unknown as PageGlobals);
-  const cores = Math.min(navigator.hardwareConcurrency, THREADS_MAX);
+  const cores = Math.min(navigator.hardwareConcurrency, threadsMax);
   return {
     hasWasm: typeof WebAssembly === "object",
     gpu: await gpuKind(),

@@ -12,6 +12,8 @@ export type DeviceOptions = {
   readonly runtime: RuntimeFiles;
   /** For tests and for people who know better. Default "auto". */
   readonly compute?: ComputeChoice;
+  /** At most so many threads of WASM. Default 4. */
+  readonly threadsMax?: number;
 };
 
 const SETTINGS = "manyhands.settings";
@@ -32,7 +34,7 @@ class ConnectedDevice implements Device {
   #asked = 0;
   #told = "";
 
-  constructor({ thread, runtime, compute = "auto" }: DeviceOptions) {
+  constructor({ thread, runtime, compute = "auto", threadsMax = 4 }: DeviceOptions) {
     this.#settings = keptSettings() ?? this.#defaults;
     this.#thread = thread();
     this.#thread.onmessage = ({ data }: MessageEvent<FromThread>) => this.#hear(data);
@@ -42,6 +44,7 @@ class ConnectedDevice implements Device {
       kind: "hello",
       runtime: absolute(runtime),
       compute,
+      threadsMax,
       settings: this.#settings,
       conditions: this.#surroundings.conditions,
       openedAt: performance.timeOrigin,

@@ -37,7 +37,7 @@ export class DeviceThread {
     this.#post = post;
     this.#settings = hello.settings;
     this.#conditions = hello.conditions;
-    this.#home = openHome((sentence) => {
+    this.#home = openHome(hello.threadsMax, (sentence) => {
       this.#notice = sentence;
       this.#show();
     });

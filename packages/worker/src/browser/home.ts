@@ -29,7 +29,10 @@ export type Home = {
   readonly send: HttpSend;
 };
 
-export async function openHome(notice: (sentence: string) => void): Promise<Home> {
+export async function openHome(
+  threadsMax: number,
+  notice: (sentence: string) => void,
+): Promise<Home> {
   const shelf = await openShelf("manyhands", notice);
   const traffic = new Traffic(shelf);
   await traffic.restore();
@@ -38,7 +41,7 @@ export async function openHome(notice: (sentence: string) => void): Promise<Home
     traffic,
     blobs: await openBlobs(pageSha256, notice),
     lock: new DeviceLock(),
-    facts: await deviceFacts(),
+    facts: await deviceFacts(threadsMax),
     send: fetchHttp({ onBytes: (bytes) => traffic.count(bytes) }),
   };
 }

@@ -28,6 +28,7 @@ export type ToThread =
       readonly kind: "hello";
       readonly runtime: RuntimeFiles;
       readonly compute: ComputeChoice;
+      readonly threadsMax: number;
       readonly settings: DeviceSettings;
       readonly conditions: PageConditions;
       /** When the page's link was opened, in milliseconds since 1970. */

@@ -1,5 +1,5 @@
 // A page without anything to see: the device, for tests that drive it by hand. Its choices come
-// from the address: ?compute=gpu.
+// from the address: ?compute=gpu, ?threads=1.
 import { connectDevice } from "../connect-device.ts";
 import type { Device, DeviceView } from "../device-view.ts";
 import type { ComputeChoice } from "../thread-messages.ts";
@@ -14,7 +14,8 @@ declare global {
   }
 }
 
-const asked = new URLSearchParams(location.search).get("compute");
+const search = new URLSearchParams(location.search);
+const asked = search.get("compute");
 const compute: ComputeChoice = asked === "gpu" || asked === "wasm" ? asked : "auto";
 
 const device = connectDevice({
@@ -32,6 +33,7 @@ const device = connectDevice({
     },
   },
   compute,
+  threadsMax: Number(search.get("threads") ?? 4),
 });
 
 window.device = device;
