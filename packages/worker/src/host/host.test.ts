@@ -124,6 +124,17 @@ test("a bug in a port is not swallowed: ended rejects, and nothing goes on", asy
   assert.equal(all.timers.armed, 0);
 });
 
+test("compute that cannot be let go is told: whoever waits for the end does not wait for ever", async () => {
+  const all = hostOf();
+  all.compute.dispose = async () => {
+    throw new TypeError("no such session");
+  };
+  all.host.start();
+  greet(all);
+  all.host.stop("force");
+  await assert.rejects(all.host.ended, /no such session/);
+});
+
 test("a failed job reaches the reducer: without data there is no training", async () => {
   const all = hostOf();
   all.host.start();

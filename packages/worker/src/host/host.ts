@@ -124,7 +124,7 @@ export class WorkerHost {
         this.#events.onNotice?.(effect.sentence);
         return;
       case "exit":
-        void this.#end(effect.end);
+        this.#end(effect.end).catch((bug: unknown) => this.#rejectEnded(bug));
         return;
       default:
         unreachable(effect);
