@@ -35,6 +35,7 @@ afterEach(() => {
   hub.sent = 0;
   hub.onPiece = undefined;
   hub.pageSize = 100;
+  hub.redirects = 0;
 });
 after(async () => {
   await hub.stop();
@@ -290,6 +291,22 @@ test("refusals say what to do, and never the token", async () => {
     assert.match(error.hint ?? "", hint, name);
     assert(!`${error.message} ${error.hint} ${error.cause}`.includes("hf_wrong"));
   }
+});
+
+test("eight redirects are followed, and a list has two hundred pages at most", async () => {
+  hub.repos.set("org/tiny", repoOf());
+  hub.redirects = 8;
+  await resolveModel("hf:org/tiny", optionsOf(home()));
+  hub.redirects = 9;
+  await refused(resolveModel("hf:org/tiny", optionsOf(home())), "hub/answer");
+  const files = new Map(repoOf().files);
+  while (files.size < 200) files.set(`x${files.size}`, { bytes: bytesOf(1), large: false });
+  hub.repos.set("org/tiny", repoOf({ files }));
+  hub.pageSize = 1;
+  await resolveModel("hf:org/tiny", optionsOf(home()));
+  files.set("one.more", { bytes: bytesOf(1), large: false });
+  const error = await refused(resolveModel("hf:org/tiny", optionsOf(home())), "hub/answer");
+  assert.match(error.message, /endless/);
 });
 
 test("a connection that falls silent counts as cut", async () => {

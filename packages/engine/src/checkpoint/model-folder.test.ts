@@ -305,8 +305,13 @@ const HOSTILE: readonly Hostile[] = [
   },
   {
     ...{ what: "a config without an end", code: "import/too-long" },
-    folder: single(GOOD, `{"a":"${"x".repeat(17 << 20)}"}`),
-    names: /config\.json: it has \d+ bytes/,
+    folder: single(GOOD, `{"a":"${"x".repeat((16 << 20) - 7)}"}`),
+    names: /config\.json: it has 16777217 bytes/,
+  },
+  {
+    ...{ what: "the longest config", code: "import/config" },
+    folder: single(GOOD, `{"a":"${"x".repeat((16 << 20) - 8)}"}`),
+    names: /config\.json: the architecture nothing is not supported/,
   },
   {
     ...{ what: "a folder instead of a file", code: "import/no-file" },

@@ -47,6 +47,8 @@ export class FakeHub {
   sent = 0;
   /** Entries of a page of the list. */
   pageSize = 100;
+  /** So often a question to the Hub is first sent elsewhere, which is here. */
+  redirects = 0;
   /** Called with the bytes that an answer has sent; a promise holds the next piece back. */
   onPiece: ((sent: number) => Promise<void> | void) | undefined;
   readonly #hub: Server;
@@ -90,6 +92,11 @@ export class FakeHub {
 
   /** The API and /resolve/; true if it has answered. */
   #hubAnswer(url: URL, request: IncomingMessage, response: ServerResponse): true | undefined {
+    if (this.redirects > 0) {
+      this.redirects -= 1;
+      response.writeHead(307, { location: url.pathname + url.search }).end();
+      return true;
+    }
     const path = decodeURIComponent(url.pathname);
     const api = /^\/api\/models\/(.+?)\/(revision|tree)\/(.+)$/.exec(path);
     const file = /^\/(.+?)\/resolve\/([^/]+)\/(.+)$/.exec(path);
