@@ -4,7 +4,7 @@
 //
 // Usage: node bench/device.ts [seconds]   writes bench/results/device.md; needs Debian's chromium
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { cpus, tmpdir } from "node:os";
+import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Coordinator, startCoordinator } from "@manyhands/coordinator/serve";
 import type { Device, DeviceView } from "@manyhands/worker/browser/device-view";
@@ -20,6 +20,9 @@ declare const views: DeviceView[];
 const ROOT = join(import.meta.dirname, "..");
 const RUN_FILE = join(ROOT, "examples/shakespeare/run.yaml");
 const SECONDS = Number(process.argv[2] ?? 60);
+
+/** What else went on: above 1 the numbers are those of a busy machine. */
+const LOAD = loadavg()[0]?.toFixed(1);
 
 type Row = {
   readonly threads: number;
@@ -116,7 +119,7 @@ function report(rows: readonly Row[]): string {
 
 \`node bench/device.ts ${SECONDS}\` on ${cpus()[0]?.model ?? "an unknown processor"} × ${cpus().length}, headless
 Chromium, WASM, the demo's model (examples/shakespeare/run.yaml, 820k parameters), one worker, power
-1. Coordinator and browser share the processors.
+1. Coordinator and browser share the processors; their load before it began was ${LOAD}.
 
 | threads | first update after navigation, s | again after a reload, s | tokens/s | MB sent and received | MB of memory | longest task of the main thread, ms |
 |---|---|---|---|---|---|---|
