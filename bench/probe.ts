@@ -94,7 +94,7 @@ function words(report: ProbeReport): string {
   const parts = Object.entries(report.backends).map(([name, backend]) => {
     if (backend.status !== "works") return `${name}: ${backend.status}`;
     const { flopsPerSecond, startMs } = backend;
-    return `${name}: ${(flopsPerSecond / 1e9).toPrecision(2)} GFLOP/s after ${startMs} ms`;
+    return `${name}: ${Number((flopsPerSecond / 1e9).toPrecision(2))} GFLOP/s after ${startMs} ms`;
   });
   const mebibytes = Math.round(report.memoryBytesMax / 2 ** 20);
   return `${parts.join("; ")}; best ${report.best ?? "none yet"}; ${mebibytes} MiB`;
@@ -122,7 +122,8 @@ async function main(): Promise<void> {
     `\`npm run bench:probe -- --rounds ${rounds}\` on ${cpus().length} × ${cpus()[0]?.model},`,
     `${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version},`,
     `headless Chromium ${version}, ${new Date().toISOString().slice(0, 10)}.`,
-    "A fresh process or context per round, nothing remembered; WebGPU is a software adapter (Chromium) or absent (Node).",
+    "A fresh process or context per round, nothing remembered; WebGPU is a software adapter",
+    "(Chromium) or absent (Node).",
   ].join("\n");
   const table = markdownTable([...head, "asked again, ms", "what it remembers"], [node, page]);
   const text = ["# The probe", "", about, "", table].join("\n");

@@ -105,7 +105,8 @@ export function isCanary(key: string): boolean {
 
 /**
  * Runs work that may end the process. If it does, the canary stays, and every later probe calls the
- * backend "crashed". Stores take the canaries of a process along that is told to end. For trainers too: wrap the first step.
+ * backend "crashed". Stores take the canaries of a process along that is told to end. For trainers
+ * too: wrap the first step.
  */
 export async function withCanary<T>(
   store: ProbeStore,
