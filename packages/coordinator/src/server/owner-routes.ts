@@ -15,7 +15,7 @@ import { RUN_DATA_BYTES_MAX } from "./limits.ts";
 import type { RunGate } from "./run-gate.ts";
 
 /** What an owner chooses; all else is the template's. */
-export const newRunDecoder = object({
+const newRunDecoder = object({
   name: text(NAME_CHARS_MAX),
   template: oneOf("tiny", "small", "medium"),
   /** Tokens of the budget. */

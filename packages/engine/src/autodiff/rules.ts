@@ -120,7 +120,7 @@ function inverted(permutation: readonly number[]): readonly number[] {
   return permutation.map((_, axis) => permutation.indexOf(axis));
 }
 
-/** From a node y and its gradient dy to the gradients of its inputs; undefined: none flows there. */
+/** From y and its gradient dy to the gradients of its inputs; undefined: none flows there. */
 export const RULES: Rules = {
   input: none,
   constant: none,
