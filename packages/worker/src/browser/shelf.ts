@@ -140,8 +140,9 @@ function resultOf<T>(request: IDBRequest<T>): Promise<T> {
 function ended(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve();
-    transaction.onabort = () => reject(transaction.error);
-    transaction.onerror = () => reject(transaction.error);
+    // A database that is closed under a transaction aborts it without a reason.
+    const closed = (): DOMException => new DOMException("the database was closed", "AbortError");
+    transaction.onabort = () => reject(transaction.error ?? closed());
   });
 }
 

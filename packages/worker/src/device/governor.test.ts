@@ -114,29 +114,39 @@ function heated(heat: Heat, micros: number, readings: number, now = 0): Heat {
 }
 
 test("heat: slower steps make it work less, then rest; it comes back slowly", () => {
-  let heat = heated(COLD, 100, 3);
+  let heat = heated(COLD, 300_000, 3);
   assert.equal(told({}, { heat }), "run 1");
-  heat = heated(heat, 160, 1);
+  heat = heated(heat, 480_000, 1);
   assert.equal(told({}, { heat }), "run 0.75");
-  heat = heated(heat, 160, 1);
+  heat = heated(heat, 480_000, 1);
   assert.equal(told({ power: 0.5 }, { heat }), "run 0.25");
-  heat = heated(heat, 160, 1, 1_000);
+  heat = heated(heat, 480_000, 1, 1_000);
   assert.match(told({}, { heat }), /^heat: .*probably hot, or busy/);
   assert.equal(afterRest(heat, 1_000 + HEAT_REST_MS - 1), heat);
   heat = afterRest(heat, 1_000 + HEAT_REST_MS);
   assert.equal(told({}, { heat }), "run 0.5");
-  heat = heated(heat, 110, 2);
+  heat = heated(heat, 330_000, 2);
   assert.equal(told({}, { heat }), "run 0.75");
-  heat = heated(heat, 110, 2);
+  heat = heated(heat, 330_000, 2);
   assert.equal(told({}, { heat }), "run 1");
 });
 
 test("heat: between hot and cool everything stays as it is, and single slow steps say nothing", () => {
-  const warm = heated(heated(COLD, 100, 1), 160, 1);
-  assert.equal(heated(warm, 135, 50).level, 1);
-  let heat = heated(COLD, 100, 1);
-  for (let step = 0; step < 400; step++) heat = afterStep(heat, step % 3 === 0 ? 5_000 : 100, 0);
+  const warm = heated(heated(COLD, 300_000, 1), 480_000, 1);
+  assert.equal(heated(warm, 405_000, 50).level, 1);
+  let heat = heated(COLD, 300_000, 1);
+  for (let step = 0; step < 400; step++)
+    heat = afterStep(heat, step % 3 === 0 ? 5_000_000 : 300_000, 0);
   assert.equal(heat.level, 0);
+});
+
+test("heat: short steps are taken together, so a moment of other work says nothing", () => {
+  let heat = COLD;
+  for (let step = 0; step < 20_000; step++) heat = afterStep(heat, 2_000, 0);
+  for (let step = 0; step < 500; step++) heat = afterStep(heat, 6_000, 0);
+  assert.equal(heat.level, 0, "3 s of a busy machine");
+  for (let step = 0; step < 1_000; step++) heat = afterStep(heat, 6_000, 0);
+  assert.equal(heat.level, 1, "9 s");
 });
 
 test("heat: whatever the steps take, the level moves by one, and only a rest is no share", () => {

@@ -2,7 +2,9 @@
 // longer and longer first make it work less, then rest. Pure: the caller has the clock.
 // Not a fault detector: a device that is busy with something else looks the same, and rests too.
 
-/** Steps whose median is one reading. */
+/** Steps are taken together until they have worked so long: short ones say more of other work. */
+const SAMPLE_MICROS = 250_000;
+/** Samples whose median is one reading. */
 const WINDOW = 20;
 /** Slower than the best by so much: hot. Below the lower bound again: cool. Between: as before. */
 const HOT = 1.5;
@@ -18,16 +20,34 @@ export type Heat = {
   /** 0: as allowed · 1, 2: less · 3: rests. */
   readonly level: number;
   readonly restUntil: number | null;
+  /** Steps of the sample that is not full yet. */
+  readonly open: { readonly micros: number; readonly steps: number };
+  /** Mean step times of the last samples. */
   readonly recent: readonly number[];
   /** The lowest median so far, in microseconds. */
   readonly best: number | null;
   readonly coolReadings: number;
 };
 
-export const COLD: Heat = { level: 0, restUntil: null, recent: [], best: null, coolReadings: 0 };
+const NO_STEPS = { micros: 0, steps: 0 } as const;
+
+export const COLD: Heat = {
+  level: 0,
+  restUntil: null,
+  open: NO_STEPS,
+  recent: [],
+  best: null,
+  coolReadings: 0,
+};
 
 /** @param now milliseconds that never run backwards */
 export function afterStep(heat: Heat, micros: number, now: number): Heat {
+  const open = { micros: heat.open.micros + micros, steps: heat.open.steps + 1 };
+  if (open.micros < SAMPLE_MICROS) return { ...heat, open };
+  return afterSample({ ...heat, open: NO_STEPS }, open.micros / open.steps, now);
+}
+
+function afterSample(heat: Heat, micros: number, now: number): Heat {
   const recent = [...heat.recent, micros];
   if (recent.length < WINDOW) return { ...heat, recent };
   const median = medianOf(recent);
@@ -50,7 +70,14 @@ function hotter(heat: Heat, now: number): Heat {
 /** Time goes by: after a rest it begins again, slowly. */
 export function afterRest(heat: Heat, now: number): Heat {
   if (heat.restUntil === null || now < heat.restUntil) return heat;
-  return { ...heat, level: REST_LEVEL - 1, restUntil: null, recent: [], coolReadings: 0 };
+  return {
+    ...heat,
+    level: REST_LEVEL - 1,
+    restUntil: null,
+    open: NO_STEPS,
+    recent: [],
+    coolReadings: 0,
+  };
 }
 
 export function shareOf({ level }: Heat): number {
