@@ -1,6 +1,6 @@
 // A device in a real browser, measured: opening a link to the first accepted update, tokens per
-// second with one and several threads, bytes loaded, memory of the page. On the bare page, WASM, the
-// demo's model; one worker, power 1. Not the interface: its weight and its frames are its own.
+// second with one and several threads, bytes loaded, memory of the page. On the bare page, WASM,
+// the demo's model; one worker, power 1. Not the interface: its weight and its frames are its own.
 //
 // Usage: node bench/device.ts [seconds]   writes bench/results/device.md; needs Debian's chromium
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -103,6 +103,16 @@ async function memoryOf(tab: Page): Promise<number> {
   return bytes;
 }
 
+const COLUMNS = [
+  "threads",
+  "first update after navigation, s",
+  "again after a reload, s",
+  "tokens/s",
+  "MB sent and received",
+  "MB of memory",
+  "longest task of the main thread, ms",
+];
+
 function report(rows: readonly Row[]): string {
   const lines = rows.map((row) =>
     [
@@ -115,19 +125,19 @@ function report(rows: readonly Row[]): string {
       row.longestTaskMs.toFixed(0),
     ].join(" | "),
   );
+  const machine = `${cpus()[0]?.model ?? "an unknown processor"} × ${cpus().length}`;
   return `# A device in Chromium
 
-\`node bench/device.ts ${SECONDS}\` on ${cpus()[0]?.model ?? "an unknown processor"} × ${cpus().length}, headless
-Chromium, WASM, the demo's model (examples/shakespeare/run.yaml, 820k parameters), one worker, power
+\`node bench/device.ts ${SECONDS}\` on ${machine}, headless Chromium, WASM, the demo's model (examples/shakespeare/run.yaml, 820k parameters), one worker, power
 1. Coordinator and browser share the processors; their load before it began was ${LOAD}.
 
-| threads | first update after navigation, s | again after a reload, s | tokens/s | MB sent and received | MB of memory | longest task of the main thread, ms |
-|---|---|---|---|---|---|---|
+| ${COLUMNS.join(" | ")} |
+|${COLUMNS.map(() => "---").join("|")}|
 ${lines.map((line) => `| ${line} |`).join("\n")}
 
 Bytes are bodies of blobs and messages, and the runtime as it is told to weigh; memory is what
-\`performance.measureUserAgentSpecificMemory\` tells of an isolated page: heaps and WASM memory. A task
-of 0 ms: none was longer than 50 ms.
+\`performance.measureUserAgentSpecificMemory\` tells of an isolated page: heaps and WASM memory. A
+task of 0 ms: none was longer than 50 ms.
 `;
 }
 
