@@ -128,7 +128,8 @@ function report(rows: readonly Row[]): string {
   const machine = `${cpus()[0]?.model ?? "an unknown processor"} × ${cpus().length}`;
   return `# A device in Chromium
 
-\`node bench/device.ts ${SECONDS}\` on ${machine}, headless Chromium, WASM, the demo's model (examples/shakespeare/run.yaml, 820k parameters), one worker, power
+\`node bench/device.ts ${SECONDS}\` on ${machine}, headless Chromium, WASM,
+the demo's model (examples/shakespeare/run.yaml, 820k parameters), one worker, power
 1. Coordinator and browser share the processors; their load before it began was ${LOAD}.
 
 | ${COLUMNS.join(" | ")} |
