@@ -1,4 +1,5 @@
-// Peak memory of training: predicted before, measured in a fresh process, one after the other.
+// Peak memory of training: predicted before, measured in fresh processes, one after the other, in
+// rounds, so that other work on the machine meets all runs alike.
 // It deliberately measures whole processes: what a person's machine has to hold.
 // Usage: npm run bench:memory [-- --only NAME]   writes bench/results/memory.json and memory.md
 import { execFileSync } from "node:child_process";
@@ -75,6 +76,7 @@ const RUNS: Readonly<Record<string, Run>> = {
   "big GPT-2, recomputed": { ...gpt2, ...blocks },
 };
 const STEPS = 4;
+const ROUNDS = 3;
 
 type Row = ChildResult & {
   readonly name: string;
@@ -84,18 +86,31 @@ type Row = ChildResult & {
   readonly error: number;
 };
 
-function measure(name: string, run: Run): Row {
+function measure(run: Run): ChildResult {
+  const argument = JSON.stringify({ ...run, steps: STEPS });
+  return JSON.parse(execFileSync(process.execPath, [CHILD, argument], { encoding: "utf8" }));
+}
+
+/** Medians over the rounds, beside the prediction. */
+function rowOf(name: string, run: Run, results: readonly ChildResult[]): Row {
   const { bytes, totalBytes } = planTraining({
     ...run,
     microBatch: run.microBatch ?? run.batch.sequences,
     recomputation: run.recomputation ?? "none",
   });
-  const argument = JSON.stringify({ ...run, steps: STEPS });
-  const result: ChildResult = JSON.parse(
-    execFileSync(process.execPath, [CHILD, argument], { encoding: "utf8" }),
-  );
+  const result = {
+    peakBytes: median(results.map(({ peakBytes }) => peakBytes)),
+    baseBytes: median(results.map(({ baseBytes }) => baseBytes)),
+    cpuMs: median(results.map(({ cpuMs }) => cpuMs)),
+    wallMs: median(results.map(({ wallMs }) => wallMs)),
+    loss: median(results.map(({ loss }) => loss)),
+  };
   const error = totalBytes / result.peakBytes - 1;
   return { name, predictedBytes: totalBytes, predictedParts: bytes, error, ...result };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 function tableOf(rows: readonly Row[]): string {
@@ -125,12 +140,18 @@ function savingOf(rows: readonly Row[], plain: string, recomputed: string): stri
 function main(args: readonly string[]): void {
   const only = args[0] === "--only" ? args[1] : undefined;
   const names = Object.keys(RUNS).filter((name) => only === undefined || name === only);
+  const measured = new Map<string, ChildResult[]>(names.map((name) => [name, []]));
+  for (let round = 0; round < (only === undefined ? ROUNDS : 1); round++) {
+    for (const name of names) {
+      const run = RUNS[name];
+      if (run) measured.get(name)?.push(measure(run));
+    }
+  }
   const rows = names.flatMap((name) => {
     const run = RUNS[name];
-    const row = run && measure(name, run);
-    if (row) console.log(tableOf([row]).split("\n").at(-1));
-    return row ? [row] : [];
+    return run ? [rowOf(name, run, measured.get(name) ?? [])] : [];
   });
+  console.log(tableOf(rows));
   if (only !== undefined) return;
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${cpus()[0]?.model ?? "?"} × ${cpus().length}, ${arch()}`;
@@ -145,7 +166,8 @@ function main(args: readonly string[]): void {
   const worst = Math.max(...rows.map((row) => Math.abs(row.error)));
   const text = [
     "# Memory of a training run: predicted and measured",
-    `${head}. Peak resident memory of a fresh process that takes ${STEPS} steps, 1 thread.`,
+    `${head}. Peak resident memory of a fresh process that takes ${STEPS} steps, 1 thread; ` +
+      `medians of ${ROUNDS} rounds over all runs.`,
     `Worst error of the prediction: ${(100 * worst).toFixed(0)} % (goal: 15 %).`,
     tableOf(rows),
     savings.join("\n"),

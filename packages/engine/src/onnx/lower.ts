@@ -69,7 +69,7 @@ type Lowerings = { readonly [K in OpKind]: Lowering<K> };
 export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Array {
   const context: Context = { model: new OnnxModel(), options, inverses: new Map() };
   const names = new Map<Tensor, string>();
-  const order = topologicalOrder(graph.outputs.values());
+  const order = normalizersFirst(topologicalOrder(graph.outputs.values()));
   const fuses = options.productSums ?? true;
   const sums = fuses ? productSums(order, graph.outputs.values()) : new Map<Tensor, Tensor>();
   const absorbed = new Set(sums.values());
@@ -187,6 +187,38 @@ const lowerRope: Lowering<"rope"> = (_op, _node, inputs, { model }) => {
   return model.emit("RotaryEmbedding", [x, position, cos, sin], {}, MICROSOFT);
 };
 
+/**
+ * The same order, but what normalises comes before the inverse of the same values, whose kernel it
+ * is, wherever a graph has both: then the inverse is the same bits in every graph.
+ */
+function normalizersFirst(order: readonly Tensor[]): readonly Tensor[] {
+  const normalizers = new Map<Tensor, Tensor[]>();
+  for (const node of order) {
+    const [x] = node.inputs;
+    if (x === undefined || !/^(rms|layer)Normalize$/.test(node.op.kind)) continue;
+    normalizers.set(x, [...(normalizers.get(x) ?? []), node]);
+  }
+  const placed = new Set<Tensor>();
+  const place = (node: Tensor): void => {
+    if (placed.has(node)) return;
+    for (const input of node.inputs) place(input);
+    placed.add(node);
+  };
+  for (const node of order) {
+    const [x] = node.inputs;
+    const inverse = node.op.kind === "rmsInverse" || node.op.kind === "layerInverse";
+    if (inverse && x) for (const normalizer of normalizers.get(x) ?? []) place(normalizer);
+    place(node);
+  }
+  return [...placed];
+}
+
+/** A gain that changes nothing, for an inverse whose normalised values nobody needs. */
+function ones(model: OnnxModel, node: Tensor): string {
+  const width = node.inputs[0]?.shape.at(-1) ?? 1;
+  return model.emit("Expand", [model.scalar(1), model.int64s([width])]);
+}
+
 const lowerRmsNormalize: Lowering<"rmsNormalize"> = (op, _node, inputs, context) => {
   const { model, inverses, options } = context;
   const attributes = { axis: -1, epsilon: { float: op.eps } };
@@ -196,10 +228,17 @@ const lowerRmsNormalize: Lowering<"rmsNormalize"> = (op, _node, inputs, context)
   return at(outputs, 0);
 };
 
-const lowerRmsInverse: Lowering<"rmsInverse"> = (op, _node, inputs, { model, inverses }) => {
+const lowerRmsInverse: Lowering<"rmsInverse"> = (op, node, inputs, context) => {
+  const { model, inverses, options } = context;
   const x = at(inputs, 0);
   const known = inverses.get(`${x}/${op.eps}`);
   if (known !== undefined) return known;
+  if (options.sharedInverse ?? true) {
+    const attributes = { axis: -1, epsilon: { float: op.eps } };
+    const type = "SimplifiedLayerNormalization";
+    const own = { type, inputs: [x, ones(model, node)], attributes, domain: "" };
+    return at(model.emitMany(own, 2), 1);
+  }
   const mean = model.emit("ReduceMean", [model.emit("Mul", [x, x]), model.int64s([-1])], {
     keepdims: 1,
   });
@@ -217,10 +256,16 @@ const lowerLayerNormalize: Lowering<"layerNormalize"> = (op, _node, inputs, cont
   return at(outputs, 0);
 };
 
-const lowerLayerInverse: Lowering<"layerInverse"> = (op, _node, inputs, { model, inverses }) => {
+const lowerLayerInverse: Lowering<"layerInverse"> = (op, node, inputs, context) => {
+  const { model, inverses, options } = context;
   const x = at(inputs, 0);
   const known = inverses.get(`layer ${x}/${op.eps}`);
   if (known !== undefined) return known;
+  if (options.sharedInverse ?? true) {
+    const attributes = { axis: -1, epsilon: { float: op.eps } };
+    const own = { type: "LayerNormalization", inputs: [x, ones(model, node)], attributes };
+    return at(model.emitMany({ ...own, domain: "" }, 3), 2);
+  }
   const last = model.int64s([-1]);
   const centred = model.emit("Sub", [x, model.emit("ReduceMean", [x, last], { keepdims: 1 })]);
   const squares = model.emit("Mul", [centred, centred]);

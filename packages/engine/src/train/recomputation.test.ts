@@ -35,6 +35,19 @@ const gpt2: Gpt2Config = {
 const MODELS: Readonly<Record<string, ModelConfig>> = {
   Llama: llama,
   "Llama, tied": { ...llama, tieWordEmbeddings: true },
+  "Qwen 2": { ...llama, modelType: "qwen2" },
+  "Qwen 3": { ...llama, modelType: "qwen3", headDim: 24 },
+  "Gemma 3, two kinds of blocks": {
+    ...llama,
+    modelType: "gemma3_text",
+    numHiddenLayers: 3,
+    tieWordEmbeddings: true,
+    slidingWindow: 20,
+    layerTypes: ["sliding_attention", "full_attention", "sliding_attention"],
+    ropeLocalBaseFreq: 1_000,
+    queryPreAttnScalar: 24,
+  },
+  BitNet: { ...llama, modelType: "bitnet", bitLinear: "online" },
   "GPT-2": gpt2,
   "GPT-2, tied": { ...gpt2, tieWordEmbeddings: true },
 };
