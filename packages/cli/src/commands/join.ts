@@ -1,8 +1,9 @@
 // `manyhands join <url>`: this device takes part in a run.
-import { homedir, hostname } from "node:os";
+import { availableParallelism, homedir, hostname } from "node:os";
 import { join } from "node:path";
 import { NAME_CHARS_MAX } from "@manyhands/protocol/limits";
 import type { WorkerEnd } from "@manyhands/worker/core/types";
+import { COMPUTE_CHOICES, type ComputeChoice } from "@manyhands/worker/node/choose-compute";
 import { FolderInUseError } from "@manyhands/worker/node/errors";
 import {
   type RunningWorker,
@@ -27,6 +28,7 @@ import type { SetExitCode } from "./set-exit-code.ts";
 type JoinFlags = {
   readonly folder?: string;
   readonly name?: string;
+  readonly compute: ComputeChoice;
   readonly threads: number;
   readonly memory?: number;
   readonly json?: boolean;
@@ -39,6 +41,8 @@ keeps this device's key (its credit belongs to it) and what it needs to go on af
 Ctrl-C finishes the upload in progress and leaves; a second one leaves at once.`;
 
 const FOLDERS_TRIED = 16;
+/** The machine belongs to somebody who is using it. */
+const HALF = Math.max(1, Math.floor(availableParallelism() / 2));
 
 export function addJoin(program: Command, io: Io, setExitCode: SetExitCode): void {
   program
@@ -47,7 +51,16 @@ export function addJoin(program: Command, io: Io, setExitCode: SetExitCode): voi
     .argument("<url>", "the run's join address, with its token")
     .option("--folder <dir>", "where this device's key and state live (default ~/.manyhands)")
     .option("--name <name>", "what people see (default: this machine's name)")
-    .option("--threads <n>", "threads to train with", wholeNumber(1, 256), 1)
+    .addOption(
+      new Option("--compute <which>", "the GPU if it is clearly faster, or what you say")
+        .choices(COMPUTE_CHOICES)
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--threads <n>", "how many of the processor's")
+        .argParser(wholeNumber(1, 256))
+        .default(HALF, "half of its cores"),
+    )
     .option("--memory <size>", "what it may take (default: most of what is free)", memorySize)
     .addOption(jsonOption("status as JSON, one line per change"))
     .addOption(new Option("--managed", "a parent process stops this one").hideHelp())
@@ -66,26 +79,44 @@ async function joinRun(url: string, flags: JoinFlags, io: Io): Promise<number> {
   const interrupts = flags.managed ? watchParent() : watchInterrupts();
   try {
     const show = flags.json ? jsonReporter(io) : lineReporter(io);
-    const worker = await startInFreeFolder(flags.folder, (folder) =>
-      startWorker({
-        url,
-        folder,
-        name: (flags.name ?? hostname()).slice(0, NAME_CHARS_MAX),
-        threads: flags.threads,
-        ...(flags.memory === undefined ? {} : { memoryBytesMax: flags.memory }),
-        onStatus: show.status,
-        onNotice: show.notice,
-      }),
-    );
-    stopOnInterrupt(worker, interrupts, (text) => {
-      if (!flags.json) remark(io, text);
-    });
-    const end = await worker.ended;
+    const end = await takePart(url, flags, { io, show, interrupts });
     show.end(end);
     return exitCodeOf(end);
   } finally {
     interrupts.release();
   }
+}
+
+type Surroundings = {
+  readonly io: Io;
+  readonly show: Reporter;
+  readonly interrupts: Interrupts;
+};
+
+/** Where a GPU was tried of our own accord and cannot do it, the processor does. */
+async function takePart(url: string, flags: JoinFlags, around: Surroundings): Promise<WorkerEnd> {
+  const { io, show, interrupts } = around;
+  const worker = await startInFreeFolder(flags.folder, (folder) =>
+    startWorker({
+      url,
+      folder,
+      name: (flags.name ?? hostname()).slice(0, NAME_CHARS_MAX),
+      compute: flags.compute,
+      threads: flags.threads,
+      ...(flags.memory === undefined ? {} : { memoryBytesMax: flags.memory }),
+      onStatus: show.status,
+      onNotice: show.notice,
+    }),
+  );
+  stopOnInterrupt(worker, interrupts, (text) => {
+    if (!flags.json) remark(io, text);
+  });
+  const end = await worker.ended;
+  const isGpuToBlame = end.reason === "compute-failed" || end.reason === "unsupported";
+  const wasTried = flags.compute === "auto" && worker.numerics === "ort-webgpu";
+  if (!isGpuToBlame || !wasTried || interrupts.polite.aborted) return end;
+  show.notice(`${end.sentence} Going on with the processor.`);
+  return takePart(url, { ...flags, compute: "cpu" }, around);
 }
 
 /** The folder that was asked for; else the first one that no other worker on this machine uses. */

@@ -88,7 +88,7 @@ export class LocalWorkers {
     const { program, joinUrl, folder, threads, memoryBytesMax } = this.#options;
     const args = [program.script, "join", joinUrl, "--managed", "--json", "--name", worker.name];
     args.push("--folder", join(folder, worker.name), "--threads", String(threads));
-    args.push("--memory", String(memoryBytesMax));
+    args.push("--compute", "cpu", "--memory", String(memoryBytesMax));
     const child = spawn(program.node, args, { stdio: ["ignore", "pipe", "pipe", "ipc"] });
     worker.child = child;
     worker.state = "starting";

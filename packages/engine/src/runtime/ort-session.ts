@@ -50,18 +50,30 @@ export async function createSession(
       ...options,
     });
   } catch (caught) {
-    throw new RuntimeError(`ONNX Runtime rejects the graph: ${messageOf(caught)}`, {
-      cause: caught,
-      hint: "an operation may be unknown to this version; try another device",
-    });
+    throw sessionError(caught);
   }
+}
+
+function sessionError(cause: unknown): RuntimeError {
+  const words = messageOf(cause);
+  if (/get a WebGPU adapter|no supported adapters/i.test(words)) {
+    const hint = "update the graphics driver (Vulkan, Metal or Direct3D 12), or use the processor";
+    return new RuntimeError("there is no GPU here that WebGPU can use", { cause, hint });
+  }
+  const hint = "an operation may be unknown to this version; try another device";
+  return new RuntimeError(`ONNX Runtime rejects the graph: ${words}`, { cause, hint });
 }
 
 /** The array as a tensor of the node's shape, without a copy. */
 export function tensorOf(ort: Ort, node: Tensor, data: TensorData): OrtTensor {
-  return data instanceof Float32Array
-    ? new ort.Tensor("float32", data, node.shape)
-    : new ort.Tensor("int32", data, node.shape);
+  if (data instanceof Float32Array) return new ort.Tensor("float32", data, node.shape);
+  if (data instanceof Int32Array) return new ort.Tensor("int32", data, node.shape);
+  if (data instanceof Uint8Array) return new ort.Tensor("uint8", data, node.shape);
+  // Where the language has half floats, the constructor refuses their bits, and Node's binding
+  // refuses the half floats. The bits with the right name pass both.
+  const bits: { type: OrtTensor["type"] } = new ort.Tensor("uint16", data, node.shape);
+  bits.type = "float16";
+  return bits as OrtTensor;
 }
 
 /** Wraps arrays as tensors once: the same array is fed in every step, with new contents. */

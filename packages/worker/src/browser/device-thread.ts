@@ -2,11 +2,11 @@
 // Not the work itself: device-work.ts.
 import { messageOf } from "@manyhands/base/errors";
 import type { DeviceSettings } from "../device/settings.ts";
+import type { Trouble } from "../host/fetch-run.ts";
 import type { DeviceView } from "./device-view.ts";
 import { DeviceWork } from "./device-work.ts";
 import { exportKeys, type Home, importKeys, keepIntent, keptIntent, openHome } from "./home.ts";
 import { lookAt, type Prospect, weigh } from "./look.ts";
-import type { Trouble } from "./offer.ts";
 import type { FromThread, PageConditions, ToThread } from "./thread-messages.ts";
 import { viewOf } from "./view.ts";
 

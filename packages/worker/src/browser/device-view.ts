@@ -46,6 +46,8 @@ export type DeviceView = {
   readonly loading: { readonly done: number; readonly total: number } | null;
   readonly step: { readonly at: number; readonly of: number } | null;
   readonly isFinishing: boolean;
+  /** Why it works less than the person allows, in one sentence; null if it does not. */
+  readonly slowed: string | null;
   readonly workerId: string | null;
   readonly tokens: number;
   readonly updates: number;
@@ -89,6 +91,7 @@ export const IDLE_VIEW: DeviceView = {
   loading: null,
   step: null,
   isFinishing: false,
+  slowed: null,
   workerId: null,
   tokens: 0,
   updates: 0,

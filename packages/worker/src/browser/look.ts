@@ -3,12 +3,13 @@ import { ManyhandsError } from "@manyhands/base/errors";
 import { err, ok, type Result } from "@manyhands/base/result";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import type { DeviceSettings } from "../device/settings.ts";
+import { fetchRun, type Trouble } from "../host/fetch-run.ts";
 import { type JoinUrl, parseJoinUrl } from "../host/join-url.ts";
 import { type Backend, chooseBackend } from "./backend.ts";
 import type { Offer } from "./device-view.ts";
 import type { Home } from "./home.ts";
 import { crashedBackends } from "./kept-compute.ts";
-import { fetchRun, offerOf, type Trouble } from "./offer.ts";
+import { offerOf } from "./offer.ts";
 import { isRuntimeKept } from "./runtime-files.ts";
 import type { ComputeChoice, RuntimeFiles } from "./thread-messages.ts";
 

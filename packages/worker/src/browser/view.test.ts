@@ -34,7 +34,7 @@ const STATUS: CoreStatus = {
 };
 const WORK: WorkFacts = {
   wish: "work",
-  standing: { verdict: { kind: "run", duty: 0.7 }, since: 0 },
+  standing: { verdict: { kind: "run", duty: 0.7, slowed: null }, since: 0 },
   status: STATUS,
   workerId: "ab",
   loading: null,

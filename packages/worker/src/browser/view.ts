@@ -3,9 +3,9 @@
 import type { CoreStatus } from "../core/status.ts";
 import type { EndReason, WorkerEnd } from "../core/types.ts";
 import type { Standing } from "../device/governor.ts";
+import type { Trouble } from "../host/fetch-run.ts";
 import { type DevicePhase, type DeviceView, IDLE_VIEW, type Offer } from "./device-view.ts";
 import type { Wish } from "./device-work.ts";
-import type { Trouble } from "./offer.ts";
 
 export type WorkFacts = {
   readonly wish: Wish;
@@ -46,12 +46,17 @@ export function viewOf(facts: ViewFacts): DeviceView {
     loading: phase === "loading" ? loading : null,
     step: isTraining ? { at: status.innerStep, of: status.innerSteps } : null,
     isFinishing: wish === "finish" && !work.isOver,
+    slowed: phase === "training" ? slowedBy(work) : null,
     tokens: status?.tokensGiven ?? 0,
     updates: status?.acceptedUpdates ?? 0,
     tokensPerSecond: phase === "training" ? (status?.tokensPerSecond ?? 0) : 0,
     loss: status?.loss ?? null,
     bytesUsed,
   };
+}
+
+function slowedBy({ standing }: WorkFacts): string | null {
+  return standing?.verdict.kind === "run" ? standing.verdict.slowed : null;
 }
 
 type Shown = { readonly phase: DevicePhase; readonly now: string };

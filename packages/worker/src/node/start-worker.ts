@@ -7,6 +7,7 @@ import { ByteMeter } from "@manyhands/net/byte-meter";
 import { type MeteredAgents, meteredAgents } from "@manyhands/net/node/agents";
 import { nodeHttp } from "@manyhands/net/node/http-client";
 import { openTextSocket } from "@manyhands/net/node/text-socket";
+import type { Numerics } from "@manyhands/protocol/events";
 import { NAME_CHARS_MAX, SERVER_MESSAGE_BYTES_MAX } from "@manyhands/protocol/limits";
 import type { CoreStatus } from "../core/status.ts";
 import type { Identity, StopMode, WorkerEnd } from "../core/types.ts";
@@ -15,11 +16,11 @@ import { WorkerHost } from "../host/host.ts";
 import { type JoinUrl, parseJoinUrl } from "../host/join-url.ts";
 import type { ComputePort, WorkerPorts, WorkerTimers } from "../host/ports.ts";
 import { BlobCache } from "./blob-cache.ts";
+import { type ComputeChoice, chooseCompute } from "./choose-compute.ts";
 import { DiskFiles } from "./disk-files.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { deviceIdentity, verifySignature } from "./identity.ts";
 import { ownMemoryLimit } from "./memory-limit.ts";
-import { OrtCompute } from "./ort-compute.ts";
 
 export type WorkerOptions = {
   /** http://host:port/runs/<run id>#<admission token> */
@@ -39,8 +40,8 @@ export type WorkerOptions = {
   readonly onNotice?: (sentence: string) => void;
   /** Waits before another connection. Default: up to 0.5 s, doubling up to 15 s. */
   readonly reconnect?: { readonly baseMs: number; readonly capMs: number };
-  /** Another backend than ONNX Runtime on the CPU. */
-  readonly compute?: ComputePort;
+  /** On what to train. "auto" takes a GPU that is clearly faster. Default "cpu". */
+  readonly compute?: ComputeChoice;
 };
 
 export type WorkerStatus = CoreStatus & {
@@ -54,6 +55,7 @@ export type WorkerStatus = CoreStatus & {
 export type RunningWorker = {
   readonly workerId: string;
   readonly runId: string;
+  readonly numerics: Numerics;
   /** Resolves with the reason; rejects only on a bug. */
   readonly ended: Promise<WorkerEnd>;
   /** graceful: finishes the current upload and leaves; force: at once. */
@@ -73,7 +75,18 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const lock = lockFolder(options.folder);
   try {
     const identity = await deviceIdentity(options.folder);
-    return run({ options, target, identity, release: () => lock.release() });
+    const meter = new ByteMeter();
+    const agents = meteredAgents(meter);
+    const compute = await openCompute(options, target, agents);
+    return run({
+      options,
+      target,
+      identity,
+      compute,
+      meter,
+      agents,
+      release: () => lock.release(),
+    });
   } catch (error) {
     lock.release();
     throw error;
@@ -84,18 +97,20 @@ type Start = {
   readonly options: WorkerOptions;
   readonly target: JoinUrl;
   readonly identity: Identity;
+  readonly compute: ComputePort;
+  readonly meter: ByteMeter;
+  readonly agents: MeteredAgents;
   readonly release: () => void;
 };
 
-function run({ options, target, identity, release }: Start): RunningWorker {
-  const meter = new ByteMeter();
-  const agents = meteredAgents(meter);
+function run(start: Start): RunningWorker {
+  const { options, target, identity, compute, meter, agents, release } = start;
   const { workerId } = identity;
   const withBytes = (core: CoreStatus): WorkerStatus => {
     const { up, down } = meter.totals();
     return { ...core, workerId, runId: target.runId, bytesUp: up, bytesDown: down };
   };
-  const ports = nodePorts(options, target, agents);
+  const ports = nodePorts(start);
   const host = new WorkerHost({
     config: {
       runId: target.runId,
@@ -103,7 +118,7 @@ function run({ options, target, identity, release }: Start): RunningWorker {
       name: options.name.slice(0, NAME_CHARS_MAX).toWellFormed() || "worker",
       identity,
       verify: verifySignature,
-      numerics: ports.compute.numerics,
+      numerics: compute.numerics,
       seed: randomBytes(6).readUIntBE(0, 6),
       ...(options.reconnect ? { reconnect: options.reconnect } : {}),
     },
@@ -121,16 +136,31 @@ function run({ options, target, identity, release }: Start): RunningWorker {
   return {
     workerId,
     runId: target.runId,
+    numerics: compute.numerics,
     ended,
     stop: (mode) => host.stop(mode),
     status: () => withBytes(host.status()),
   };
 }
 
-function nodePorts(options: WorkerOptions, target: JoinUrl, agents: MeteredAgents): WorkerPorts {
-  const { folder, cacheFolder = join(folder, "blobs"), threads = 1 } = options;
-  const cache = new BlobCache(cacheFolder, sha256);
+function openCompute(
+  { folder, compute: choice = "cpu", threads = 1, memoryBytesMax, onNotice }: WorkerOptions,
+  target: JoinUrl,
+  agents: MeteredAgents,
+): Promise<ComputePort> {
   const nowMicros = (): number => Math.round(performance.now() * 1_000);
+  return chooseCompute({
+    choice,
+    target,
+    send: nodeHttp({ agents }),
+    folder: join(folder, "device"),
+    compute: { threads, nowMicros, memoryBytesMax: memoryBytesMax ?? ownMemoryLimit(), onNotice },
+  });
+}
+
+function nodePorts({ options, target, compute, agents }: Start): WorkerPorts {
+  const { folder, cacheFolder = join(folder, "blobs") } = options;
+  const cache = new BlobCache(cacheFolder, sha256);
   return {
     link: {
       open: (events) =>
@@ -143,14 +173,7 @@ function nodePorts(options: WorkerOptions, target: JoinUrl, agents: MeteredAgent
         }),
     },
     api: apiPort({ runUrl: target.runUrl, send: nodeHttp({ agents }), hash: sha256, cache }),
-    compute:
-      options.compute ??
-      new OrtCompute({
-        threads,
-        nowMicros,
-        memoryBytesMax: options.memoryBytesMax ?? ownMemoryLimit(),
-        onNotice: options.onNotice,
-      }),
+    compute,
     files: new DiskFiles(join(folder, "runs", target.runId)),
     timers,
     hash: sha256,
