@@ -19,10 +19,11 @@ export class ExportError extends ManyhandsError {
   }
 }
 
+/** Which files may lie in a folder that is replaced. */
+export type KnownName = (name: string) => boolean;
+
 /**
- * Writes the files into a new folder beside the target, makes them durable, and gives it the
- * target's name: a reader sees the old export or the new one. A crash between the two renames
- * leaves the old one as `.<name>.old`; the next export removes it.
+ * Writes the files into a new folder, and puts it where the target is or was.
  *
  * @throws InputError  if the target holds anything that is no export
  * @throws ExportError if the disk refuses
@@ -31,15 +32,38 @@ export async function writeExportFolder(
   folder: string,
   files: readonly ExportFile[],
 ): Promise<void> {
+  const known: readonly string[] = EXPORT_FILE_NAMES;
+  await fillFolder(
+    folder,
+    (name) => known.includes(name),
+    async (fresh) => {
+      for (const file of files) await writeDurably(join(fresh, file.name), file.bytes);
+    },
+  );
+}
+
+/**
+ * Lets `fill` write into a new folder beside the target, makes it durable, and gives it the
+ * target's name: a reader sees the old folder or the new one. A crash between the two renames
+ * leaves the old one as `.<name>.old`; the next call removes it.
+ *
+ * @throws InputError  if the target holds anything that is not known
+ * @throws ExportError if the disk refuses; other errors of ours pass as they are
+ */
+export async function fillFolder(
+  folder: string,
+  isKnown: KnownName,
+  fill: (fresh: string) => Promise<void>,
+): Promise<void> {
   const target = resolve(folder);
-  const replaces = await holdsExport(target);
+  const replaces = await holdsOnly(target, isKnown);
   const beside = (suffix: string): string =>
     join(dirname(target), `.${basename(target)}.${suffix}`);
   const [fresh, old] = [beside("new"), beside("old")];
   try {
     await rm(fresh, { recursive: true, force: true });
     await mkdir(fresh, { recursive: true });
-    for (const file of files) await writeDurably(join(fresh, file.name), file.bytes);
+    await fill(fresh);
     await syncFolder(fresh);
     await rm(old, { recursive: true, force: true });
     if (replaces) await rename(target, old);
@@ -48,6 +72,7 @@ export async function writeExportFolder(
     await rm(old, { recursive: true, force: true });
   } catch (cause) {
     await rm(fresh, { recursive: true, force: true });
+    if (cause instanceof ManyhandsError) throw cause;
     throw new ExportError(folder, cause);
   }
 }
@@ -62,8 +87,8 @@ async function putInPlace(fresh: string, target: string, old: string | undefined
   }
 }
 
-/** Is there an earlier export (true), or nothing (false)? @throws InputError if something else */
-async function holdsExport(target: string): Promise<boolean> {
+/** Is there an earlier folder (true), or nothing (false)? @throws InputError if something else */
+async function holdsOnly(target: string, isKnown: KnownName): Promise<boolean> {
   let names: string[];
   try {
     names = await readdir(target);
@@ -74,15 +99,15 @@ async function holdsExport(target: string): Promise<boolean> {
       hint: "name a folder that is empty or does not exist",
     });
   }
-  const known: readonly string[] = EXPORT_FILE_NAMES;
-  const other = names.find((name) => !known.includes(name));
+  const other = names.find((name) => !isKnown(name));
   if (other === undefined) return true;
   throw new InputError(`${target} holds ${other}, which is no part of an export`, {
     hint: "name a folder that is empty or does not exist",
   });
 }
 
-async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+/** A new file, on the disk when this returns. */
+export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   const file = await open(path, "wx");
   try {
     await file.writeFile(bytes);
