@@ -1,5 +1,5 @@
-// A Node worker on a GPU: it takes part in a run, is credited, and its updates say on what they were
-// made. Where there is no adapter, it says so.
+// A Node worker on a GPU: it takes part in a run, is credited, and its updates say on what they
+// were made. Where there is no adapter, it says so.
 import { deepEqual, equal, match } from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
 // On what a Node worker trains: the processor, or the GPU where one is clearly faster. Asks the
-// coordinator for the run first, since small models are no work for a GPU. Not the measuring itself.
+// coordinator for the run first: small models are no work for a GPU. Not the measuring itself.
 import type { HttpSend } from "@manyhands/net/http";
 import { fetchRun } from "../host/fetch-run.ts";
 import type { JoinUrl } from "../host/join-url.ts";
