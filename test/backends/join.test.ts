@@ -57,7 +57,9 @@ test(
     const log = new DatabaseSync(join(out, "log.sqlite"), { readOnly: true });
     t.after(() => log.close());
     const updates = log
-      .prepare("SELECT event ->> '$.update.numerics' AS numerics FROM log WHERE event ->> 'type' = ?")
+      .prepare(
+        "SELECT event ->> '$.update.numerics' AS numerics FROM log WHERE event ->> 'type' = ?",
+      )
       .all("UpdateCommitted");
     deepEqual(
       updates.map(({ numerics }) => numerics),

@@ -1,5 +1,5 @@
-// The compute port on a GPU in Node, and whether this device should use it. Until the first round is
-// trained a canary stands on the disk: a driver that ends the process is not tried again.
+// The compute port on a GPU in Node, and whether this device should use it. Until the first round
+// is trained a canary stands on the disk: a driver that ends the process is not tried again.
 
 import { parameterCount } from "@manyhands/engine/model/config";
 import { nodeProbe } from "@manyhands/engine/probe/node";
