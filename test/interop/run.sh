@@ -57,6 +57,7 @@ failed=0
 node "$here/main.ts" "$python" "$work" "$@" || failed=1
 if [ $# = 0 ]; then
   node "$here/models.ts" "$python" "$work/models" || failed=1
+  node "$here/text.ts" "$python" "$work/text" || failed=1
   node "$here/hub.ts" "$python" "$work/hub" "$work/models/Llama 2/model" || failed=1
 fi
 exit $failed

@@ -1,6 +1,6 @@
 // The byte-level tokenizer in the format of Hugging Face's `tokenizers`.
 // Not a reader of other people's tokenizers.
-import { BYTE_VOCAB_SIZE } from "./bytes.ts";
+import { byteCharacters } from "./byte-characters.ts";
 
 /**
  * `tokenizer.json`: byte-level BPE without a single merge. The byte-level step writes byte b as one
@@ -49,25 +49,6 @@ export function tokenizerConfigJson(contextLength: number): string {
     pad_token: null,
     unk_token: null,
   });
-}
-
-/**
- * The printable character that stands for each byte: itself where Latin-1 shows one, else the next
- * unused character from U+0100 on.
- *
- * @source GPT-2's byte-level BPE (Radford et al. 2019), as in Hugging Face `tokenizers`
- */
-function byteCharacters(): string[] {
-  let spare = 0x100;
-  return Array.from({ length: BYTE_VOCAB_SIZE }, (_, byte) =>
-    String.fromCodePoint(isPrintable(byte) ? byte : spare++),
-  );
-}
-
-function isPrintable(byte: number): boolean {
-  const ascii = byte >= 0x21 && byte <= 0x7e;
-  const latin1 = byte >= 0xa1 && byte !== 0xad;
-  return ascii || latin1;
 }
 
 function json(value: unknown): string {
