@@ -79,12 +79,13 @@ license: CC0-1.0
 export async function hostTiny(
   t: TestContext,
   page: string,
-  { innerSteps = 4, port = 0 } = {},
+  { innerSteps = 4, port = 0, edit = (text: string) => text } = {},
 ): Promise<Coordinator & { restart(): Promise<Coordinator> }> {
   const folder = await mkdtemp(join(tmpdir(), "manyhands-browser-"));
   const text = "the quick brown fox jumps over the lazy dog. ".repeat(700);
   await writeFile(join(folder, "corpus.txt"), text);
-  await writeFile(join(folder, "run.yaml"), RUN_FILE.replace("STEPS", String(innerSteps)));
+  const runFile = edit(RUN_FILE.replace("STEPS", String(innerSteps)));
+  await writeFile(join(folder, "run.yaml"), runFile);
   const prepared = prepareRun(await loadRunFile(join(folder, "run.yaml")));
   const create = {
     run: prepared.run,

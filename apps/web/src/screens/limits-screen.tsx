@@ -53,12 +53,12 @@ export function LimitsScreen(): ReactNode {
 
 /** What the limits mean right now, while the device has a run. */
 function AtThisMoment(): ReactNode {
-  const { phase, now } = useDevice();
+  const { phase, now, slowed } = useDevice();
   const { limits } = texts;
-  if (phase === "resting") {
+  if (phase === "resting" || slowed !== null) {
     return (
       <Notice kind="warn" icon="pause" title={limits.nowTitle}>
-        {now}
+        {slowed ?? now}
       </Notice>
     );
   }

@@ -31,7 +31,8 @@ export type RestCode =
   | "heat";
 
 export type Verdict =
-  | { readonly kind: "run"; readonly duty: number }
+  /** `slowed`: why it works less than the person allows; null if it does not. */
+  | { readonly kind: "run"; readonly duty: number; readonly slowed: string | null }
   | { readonly kind: "rest"; readonly code: RestCode; readonly sentence: string };
 
 /** A verdict and since when it holds. */
@@ -79,8 +80,10 @@ export function verdictOf(settings: DeviceSettings, conditions: Conditions): Ver
     if (found) return { kind: "rest", ...found };
   }
   const duty = Math.max(POWER_MIN / 2, settings.power * shareOf(conditions.heat));
-  return { kind: "run", duty };
+  return { kind: "run", duty, slowed: conditions.heat.level > 0 ? SLOWED : null };
 }
+
+const SLOWED = "It works less for now: its steps have become slow, so it is probably hot, or busy.";
 
 type Limit = (
   settings: DeviceSettings,

@@ -67,7 +67,7 @@ const NOW_CLASS: Partial<Record<DeviceView["phase"], string>> = {
 
 function NowPanel({ device }: { readonly device: DeviceView }): ReactNode {
   const { contribute } = texts;
-  const { phase, now, step, loading } = device;
+  const { phase, now, step, loading, slowed } = device;
   return (
     <section
       className={classes("now", NOW_CLASS[phase], device.problem && phase === "ended" && "failing")}
@@ -76,6 +76,7 @@ function NowPanel({ device }: { readonly device: DeviceView }): ReactNode {
       <p className="now-words" aria-live="polite">
         {now}
       </p>
+      {slowed === null ? null : <p className="soft">{slowed}</p>}
       {loading && phase === "loading" ? (
         <>
           <Meter
