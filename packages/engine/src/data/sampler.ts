@@ -5,9 +5,12 @@ import { assert } from "@manyhands/base/assert";
 import { InputError } from "@manyhands/base/errors";
 import { epochWord, Permutation } from "./permutation.ts";
 
+/** Bytes, or the ids of a larger vocabulary. */
+export type TokenArray = Uint8Array | Int32Array;
+
 export type SamplerOptions = {
   /** The training tokens. */
-  readonly train: Uint8Array;
+  readonly train: TokenArray;
   /** T: tokens that one sample feeds in; it has one more, the last target. */
   readonly contextLength: number;
   /** A safe integer ≥ 0. */
@@ -24,7 +27,7 @@ export type SamplerOptions = {
  */
 export class Sampler {
   readonly windowsPerEpoch: number;
-  readonly #train: Uint8Array;
+  readonly #train: TokenArray;
   readonly #contextLength: number;
   readonly #seed: number;
   readonly #phases: number;

@@ -105,7 +105,7 @@ export class ModelTokenizer implements TextTokenizer {
     const { before, after } = options.wrap === true ? this.#around : NOTHING;
     const ids = [...before];
     const at: number[] = [];
-    let first = true;
+    let first = options.continues !== true;
     for (const section of this.#before.split(text.toWellFormed(), options.author === "control")) {
       const plain = { text: section.text, first };
       const own = section.token ? [section.token.id] : this.#normalised(plain, options);

@@ -14,6 +14,8 @@ export type EncodeOptions = {
   readonly author?: Author;
   /** Whether the tokens that the model's own tokenizer puts around a text (BOS, EOS) are added. */
   readonly wrap?: boolean;
+  /** Whether the text goes on from another, so that no space is put before it. */
+  readonly continues?: boolean;
   /** A character that is dropped once control tokens were looked for (ChatTemplate's guard). */
   readonly guard?: string | undefined;
 };
