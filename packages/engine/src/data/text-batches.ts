@@ -40,7 +40,7 @@ export class TextBatches {
   readonly rowsPerEpoch: number;
   readonly #tokens: Int32Array;
   readonly #counted: Uint8Array;
-  /** Every token in a row of its document, or in consecutive windows; without rows that teach nothing. */
+  /** In file order, without those that teach nothing. */
   readonly #rows: readonly Row[];
   readonly #padId: number;
   /** Packed: windows that move from epoch to epoch. Padded: the rows, shuffled. */

@@ -4,7 +4,7 @@
 import { Template } from "@huggingface/jinja";
 import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
 
-/** One turn of a `messages` list. Further members (tool_calls, …) go to the template as they are. */
+/** One turn of a `messages` list. Further members (tool_calls, …) go to the template too. */
 export type ChatMessage = {
   readonly role: string;
   readonly content: unknown;
