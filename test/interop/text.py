@@ -128,18 +128,21 @@ def byte_level(size, words=None, normalizer=None, digits=False, added=(), **mode
     return tokenizer
 
 
-def pieces(size, normalizer, pre_tokenizer, decoder, head):
+def pieces(size, normalizer, pre_tokenizer, decoder, head, words=False):
     """Byte-pair encoding over characters with ▁ for a space, and bytes for what is not in the vocabulary."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizer
-    if pre_tokenizer:
-        tokenizer.pre_tokenizer = pre_tokenizer
+    # As SentencePiece learns them: no piece goes on into the next word, but spaces may be several.
+    learner = pre_tokenizers.Split(Regex("▁*[^▁]+|▁+"), "isolated") if words else pre_tokenizer
+    if learner:
+        tokenizer.pre_tokenizer = learner
     trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, limit_alphabet=120)
     tokenizer.train_from_iterator([line[:80] for line in corpus()], trainer)
     trained = json.loads(tokenizer.to_str())
     first = [*head, *(f"<0x{byte:02X}>" for byte in range(256))]
     order = sorted(trained["model"]["vocab"], key=trained["model"]["vocab"].get)
     vocab = {piece: i for i, piece in enumerate([*first, *(p for p in order if p not in first)])}
+    trained["pre_tokenizer"] = json.loads(pre_tokenizer.__getstate__()) if pre_tokenizer else None
     trained["model"].update(vocab=vocab, byte_fallback=True, fuse_unk=True, unk_token="<unk>")
     tokenizer = Tokenizer.from_str(json.dumps(trained))
     tokenizer.decoder = decoder
@@ -170,7 +173,8 @@ def cases(size):
     back = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     legacy = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     names = dict(bos_token="<s>", eos_token="</s>", unk_token="<unk>")
-    yield "llama2", wrapped(pieces(size, legacy, None, back, ["<unk>", "<s>", "</s>"]), "<s>"), names, LLAMA2
+    yield "llama2", wrapped(pieces(size, legacy, None, back, ["<unk>", "<s>", "</s>"], words=True), "<s>"), names, LLAMA2
+    yield "llama2 across words", wrapped(pieces(size, legacy, None, back, ["<unk>", "<s>", "</s>"]), "<s>"), names, LLAMA2
     meta = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="first", split=False)
     yield "metaspace", wrapped(pieces(size, normalizers.NFC(), meta, back, ["<unk>", "<s>", "</s>"]), "<s>"), names, LLAMA2
     gemma = pieces(size, normalizers.Replace(" ", "▁"), pre_tokenizers.Split(" ", "merged_with_previous"),

@@ -30,6 +30,10 @@ export type TokenizerFiles = {
   readonly chatTemplate?: string | undefined;
 };
 
+/** ▁ stands for a space before a word. */
+const MARKED_WORDS = /▁*[^▁]+|▁+/gu;
+const PAST_WORD = /[^▁]▁/u;
+
 const NAMED = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token"];
 
 type Around = { readonly before: readonly number[]; readonly after: readonly number[] };
@@ -54,6 +58,8 @@ export class ModelTokenizer implements TextTokenizer {
   readonly #before: AddedTokenFinder;
   readonly #after: AddedTokenFinder;
   readonly #around: Around;
+  /** No piece goes on into the next word, so that words can be taken one by one. */
+  readonly #cutsAtMarks: boolean;
   readonly #decoder: PieceDecoder;
   /** The same as tokenizer.json describes it. */
   readonly #decoding: unknown;
@@ -82,6 +88,7 @@ export class ModelTokenizer implements TextTokenizer {
       );
     this.#before = finder(false);
     this.#after = finder(true);
+    this.#cutsAtMarks = keepsWords(parts.pipeline["model"]);
     this.#decoder = pieceDecoder(parts.decoder);
     this.#decoding = parts.decoder;
     const idOf = (content: string | undefined): number | undefined =>
@@ -167,7 +174,8 @@ export class ModelTokenizer implements TextTokenizer {
   /** Text without added tokens: never a control token, whatever the vocabulary's merges say. */
   #letters({ text, first }: Plain): number[] {
     const { pre_tokenizer: cut, model } = this.#library;
-    const words = cut ? cut(text, { section_index: first ? 0 : 1 }) : [text];
+    const cuts = cut ? cut(text, { section_index: first ? 0 : 1 }) : [text];
+    const words = this.#cutsAtMarks ? cuts.flatMap((each) => each.match(MARKED_WORDS) ?? []) : cuts;
     const ids: number[] = [];
     for (const piece of model?.(words) ?? []) {
       const id = this.#idOf.get(piece) ?? this.#unknownId;
@@ -199,6 +207,22 @@ function libraryTokenizer(pipeline: Json): Tokenizer {
       hint: "fetch the model again; a tokenizer of an unusual kind is not supported",
     });
   }
+}
+
+/**
+ * Is there a mark before words, and no merge that joins a word's end to the next one's mark? Then
+ * merging word by word gives the same as merging a whole text, many times faster.
+ */
+function keepsWords(model: unknown): boolean {
+  if (!isRecord(model) || model["ignore_merges"] === true) return false;
+  const merges = Array.isArray(model["merges"]) ? model["merges"] : [];
+  let marked = false;
+  for (const merge of merges) {
+    const joined = Array.isArray(merge) ? merge.join("") : String(merge).replace(" ", "");
+    if (PAST_WORD.test(joined)) return false;
+    marked ||= joined.includes("▁");
+  }
+  return marked;
 }
 
 /** What tokenizer_config.json calls the control tokens: "bos_token" and so on, as text. */
