@@ -59,6 +59,21 @@ export async function train(page: Page): Promise<void> {
   await page.getByText("First update after").waitFor();
 }
 
+/** What this browser keeps for the device under a key; undefined if nothing. */
+export function shelved(page: Page, key: string): Promise<unknown> {
+  return page.evaluate(`new Promise((resolve) => {
+    const opening = indexedDB.open("manyhands", 1);
+    opening.onsuccess = () => {
+      const store = opening.result.transaction("things").objectStore("things");
+      const request = store.get(${JSON.stringify(key)});
+      request.onsuccess = () => {
+        opening.result.close();
+        resolve(request.result);
+      };
+    };
+  })`);
+}
+
 /** Resolves with the next event of this kind, from now on. */
 export function nextEvent<K extends RunEvent["type"]>(
   coordinator: Pick<Coordinator, "onEvent">,

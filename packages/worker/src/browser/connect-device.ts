@@ -47,7 +47,7 @@ class ConnectedDevice implements Device {
       threadsMax,
       settings: this.#settings,
       conditions: this.#surroundings.conditions,
-      openedAt: performance.timeOrigin,
+      sinceOpenMs: performance.now(),
     });
   }
 

@@ -19,6 +19,8 @@ export class DeviceThread {
   readonly #post: (message: FromThread) => void;
   readonly #hello: Hello;
   readonly #home: Promise<Home>;
+  /** By this thread's clock. */
+  readonly #openedAt: number;
   #queue: Promise<void> = Promise.resolve();
   #settings: DeviceSettings;
   #conditions: PageConditions;
@@ -35,6 +37,8 @@ export class DeviceThread {
   constructor(hello: Hello, post: (message: FromThread) => void) {
     this.#hello = hello;
     this.#post = post;
+    // A thread's clock begins when the page starts it, and this is the page's first word to it.
+    this.#openedAt = -hello.sinceOpenMs;
     this.#settings = hello.settings;
     this.#conditions = hello.conditions;
     this.#home = openHome(hello.threadsMax, (sentence) => {
@@ -98,7 +102,9 @@ export class DeviceThread {
     await this.#lookElsewhere(home, url);
     const intent = await keptIntent(home.shelf);
     const wasAtWork = intent !== null && intent.url === url;
-    if (wasAtWork && !this.#isElsewhere) await this.#start(url, intent.name, intent.wish);
+    // What has just ended a tab is not begun again by itself: the person decides.
+    if (!wasAtWork || this.#isElsewhere || found.value.hasCrashed) return;
+    await this.#start(url, intent.name, intent.wish);
   }
 
   /** A tab that goes away frees the device for this one. */
@@ -191,7 +197,7 @@ export class DeviceThread {
     const work = this.#work;
     if (this.#firstUpdateMs !== null || !work || work.updatesBefore === null) return;
     const isFirst = (work.status?.acceptedUpdates ?? 0) > work.updatesBefore;
-    if (isFirst) this.#firstUpdateMs = Math.round(Date.now() - this.#hello.openedAt);
+    if (isFirst) this.#firstUpdateMs = Math.round(performance.now() - this.#openedAt);
   }
 
   #view(): DeviceView {

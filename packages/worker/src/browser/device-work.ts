@@ -8,12 +8,12 @@ import { afterRest, afterStep, COLD, type Heat } from "../device/heat.ts";
 import type { DeviceSettings } from "../device/settings.ts";
 import type { Trouble } from "../host/fetch-run.ts";
 import type { WorkerHost } from "../host/host.ts";
-import { writeOptimizer } from "../host/persistence.ts";
 import { openBackend } from "./backend.ts";
 import { deviceKeys, type Home, keepIntent } from "./home.ts";
 import { KeptCompute } from "./kept-compute.ts";
 import { KeptFiles } from "./kept-files.ts";
 import type { Prospect } from "./look.ts";
+import { OptimizerSaver } from "./optimizer-saver.ts";
 import { rest, turn } from "./sleep.ts";
 import { openStay } from "./stay.ts";
 import type { PageConditions, RuntimeFiles } from "./thread-messages.ts";
@@ -34,8 +34,6 @@ export type WorkOptions = {
 
 /** The schedule, the day's data and the heat are looked at so often. */
 const LOOK_MS = 5_000;
-/** The optimiser's state is kept so often while training: what a killed tab loses of it at most. */
-const SAVE_MS = 60_000;
 
 export class DeviceWork {
   readonly prospect: Prospect;
@@ -51,6 +49,7 @@ export class DeviceWork {
   isOver = false;
   readonly #options: WorkOptions;
   readonly #files: KeptFiles;
+  readonly #saver: OptimizerSaver;
   readonly #timer: ReturnType<typeof setInterval>;
   #settings: DeviceSettings;
   #conditions: PageConditions;
@@ -59,7 +58,6 @@ export class DeviceWork {
   #stay: WorkerHost | null = null;
   #isBeginning = false;
   #isLeaving = false;
-  #savedAt = 0;
   #updatesAtFinish: number | null = null;
 
   constructor(options: WorkOptions) {
@@ -69,7 +67,7 @@ export class DeviceWork {
     this.#conditions = options.conditions;
     this.#files = new KeptFiles(options.home.shelf, options.prospect.target.runId);
     this.#timer = setInterval(() => this.consider(), LOOK_MS);
-    this.#savedAt = performance.now();
+    this.#saver = new OptimizerSaver(this.#files, () => this.#compute?.optimizer() ?? null);
   }
 
   setSettings(settings: DeviceSettings): void {
@@ -79,7 +77,7 @@ export class DeviceWork {
 
   setConditions(conditions: PageConditions): void {
     // A page that goes out of sight may be on its way to be closed.
-    if (!conditions.visible && this.#conditions.visible) this.#savedAt = Number.NEGATIVE_INFINITY;
+    if (!conditions.visible && this.#conditions.visible) this.#saver.hurry();
     this.#conditions = conditions;
     this.consider();
   }
@@ -178,7 +176,11 @@ export class DeviceWork {
         this.#options.onChange();
       },
     });
-    return new KeptCompute(compute, backend, home.shelf);
+    return new KeptCompute(compute, {
+      backend,
+      shelf: home.shelf,
+      afterTraining: () => this.#saver.save(),
+    });
   }
 
   /** After each step: the heat is read, the power slider kept, and now and then state is saved. */
@@ -186,20 +188,11 @@ export class DeviceWork {
     const { level } = this.#heat;
     if (signal) this.#heat = afterStep(this.#heat, micros, performance.now());
     if (this.#heat.level !== level) this.consider();
-    if (signal) await this.#saveNowAndThen();
+    if (signal) await this.#saver.saveNowAndThen();
     const verdict = this.standing?.verdict;
     const ms = verdict?.kind === "run" ? restMs(micros / 1_000, verdict.duty) : 0;
     if (ms < 1) await turn();
     else await rest(ms, signal);
-  }
-
-  async #saveNowAndThen(): Promise<void> {
-    const now = performance.now();
-    if (now - this.#savedAt < SAVE_MS) return;
-    this.#savedAt = now;
-    const state = this.#compute?.optimizer();
-    // A full disk is no reason to stop: what must not be lost is written elsewhere.
-    if (state) await writeOptimizer(this.#files, state).catch(() => undefined);
   }
 
   #onStatus(status: CoreStatus): void {

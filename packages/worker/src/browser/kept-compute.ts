@@ -6,16 +6,25 @@ import type { ComputePort, OptimizerArrays, TrainReport, TrainRequest } from "..
 import type { Backend } from "./backend.ts";
 import type { Shelf } from "./shelf.ts";
 
+export type KeptComputeOptions = {
+  readonly backend: Backend;
+  readonly shelf: Shelf;
+  readonly afterTraining: () => Promise<void>;
+};
+
 export class KeptCompute implements ComputePort {
   readonly backend: Backend;
   readonly #inner: ComputePort;
   readonly #shelf: Shelf;
+  readonly #afterTraining: () => Promise<void>;
   #isTried = false;
 
-  constructor(inner: ComputePort, backend: Backend, shelf: Shelf) {
+  /** @param afterTraining awaited when a round's inner steps are done */
+  constructor(inner: ComputePort, { backend, shelf, afterTraining }: KeptComputeOptions) {
     this.#inner = inner;
     this.backend = backend;
     this.#shelf = shelf;
+    this.#afterTraining = afterTraining;
   }
 
   get numerics(): ComputePort["numerics"] {
@@ -45,10 +54,23 @@ export class KeptCompute implements ComputePort {
   }
 
   async train(request: TrainRequest): Promise<TrainReport> {
-    const report = await this.#inner.train(request);
-    if (!this.#isTried) await this.#shelf.delete(markOf(this.backend));
-    this.#isTried = true;
+    const report = await this.#inner.train({
+      ...request,
+      onStep: (step) => {
+        void this.#survived();
+        request.onStep(step);
+      },
+    });
+    await this.#afterTraining();
     return report;
+  }
+
+  /** One step is what it takes to know: the mark goes with the first. */
+  async #survived(): Promise<void> {
+    if (this.#isTried) return;
+    this.#isTried = true;
+    // A mark that cannot be removed costs the next visit some memory, and nothing else.
+    await this.#shelf.delete(markOf(this.backend)).catch(() => undefined);
   }
 
   resetOptimizer(): void {
@@ -65,8 +87,7 @@ export class KeptCompute implements ComputePort {
 
   /** The stay is over; the compiled graphs are not. */
   async dispose(): Promise<void> {
-    // Whoever leaves while it is still tried has not crashed. A mark that cannot be removed costs
-    // the next visit some memory, and nothing else.
+    // Whoever leaves while it is still tried has not crashed.
     await this.#shelf.delete(markOf(this.backend)).catch(() => undefined);
   }
 

@@ -6,6 +6,7 @@ import { fromHex, toHex, utf8 } from "@manyhands/base/bytes";
 import fc from "fast-check";
 import { identityOf, makeKeyFile, readKeyFile, verifySignature } from "./identity.ts";
 import { KeptFiles } from "./kept-files.ts";
+import { OptimizerSaver } from "./optimizer-saver.ts";
 import { MemoryShelf } from "./shelf.ts";
 
 function never(sentence: string): void {
@@ -81,4 +82,51 @@ test("no text is taken for keys that it does not hold, and none is repeated in t
       if (!read.ok && content.length > 20) assert.ok(!read.error.includes(content));
     }),
   );
+});
+
+test("the optimiser is kept after each round, within long ones by the minute, and at most so often", async () => {
+  const files = new KeptFiles(new MemoryShelf(), "a");
+  let now = 0;
+  let step = 0;
+  const state = () => ({ step, moment1: Float32Array.of(1), moment2: Float32Array.of(2) });
+  const saver = new OptimizerSaver(files, state, () => now);
+  const keptStep = async () => (await files.read("optimizer", never))?.header;
+  step = 4;
+  await saver.save();
+  assert.deepEqual(await keptStep(), { step: 4, moment1Count: 1, moment2Count: 1 });
+  step = 5;
+  now += 59_999;
+  await saver.saveNowAndThen();
+  assert.equal(Reflect.get(Object(await keptStep()), "step"), 4);
+  now += 1;
+  await saver.saveNowAndThen();
+  assert.equal(Reflect.get(Object(await keptStep()), "step"), 5);
+  step = 6;
+  saver.hurry();
+  await saver.saveNowAndThen();
+  assert.equal(Reflect.get(Object(await keptStep()), "step"), 6, "the page goes out of sight");
+});
+
+test("a state that takes a second to write is kept every 20 seconds, not after each round", async () => {
+  const shelf = new MemoryShelf();
+  const files = new KeptFiles(shelf, "a");
+  let now = 0;
+  let writes = 0;
+  const slow = {
+    read: files.read.bind(files),
+    remove: files.remove.bind(files),
+    addReceipt: files.addReceipt.bind(files),
+    async write(...parts: Parameters<KeptFiles["write"]>) {
+      writes += 1;
+      now += 1_000;
+      await files.write(...parts);
+    },
+  };
+  const state = () => ({ step: 1, moment1: new Float32Array(1), moment2: new Float32Array(1) });
+  const saver = new OptimizerSaver(slow, state, () => now);
+  for (let round = 0; round < 60; round++) {
+    now += 1_000;
+    await saver.save();
+  }
+  assert.equal(writes, 3);
 });

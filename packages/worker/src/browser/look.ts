@@ -20,6 +20,8 @@ export type Prospect = {
   readonly backend: Backend | null;
   readonly memoryBytesMax: number;
   readonly offer: Offer;
+  /** The visit before ended in its first step, without a word. */
+  readonly hasCrashed: boolean;
 };
 
 export type LookOptions = {
@@ -59,7 +61,22 @@ export async function weigh(run: FrozenRun, home: Home, options: LookOptions) {
     memoryBytesMax,
     storageBytes: await freeStorage(),
   });
-  return { run, backend, memoryBytesMax, offer };
+  return {
+    run,
+    backend,
+    memoryBytesMax,
+    offer: { ...offer, why: offer.why ?? whyCareful(backend, crashed) },
+    hasCrashed: crashed.length > 0,
+  };
+}
+
+/** What is done otherwise after a crash; null where there was none. */
+function whyCareful(backend: Backend | null, crashed: readonly Backend[]): string | null {
+  if (backend === null || crashed.length === 0) return null;
+  const otherwise = crashed.includes(backend)
+    ? "this time it takes at most half of the memory"
+    : "this time the processor computes, and not the graphics processor";
+  return `The last visit ended in its first step, so ${otherwise}.`;
 }
 
 function targetOf(url: string): Result<JoinUrl, Trouble> {

@@ -31,8 +31,8 @@ export type ToThread =
       readonly threadsMax: number;
       readonly settings: DeviceSettings;
       readonly conditions: PageConditions;
-      /** When the page's link was opened, in milliseconds since 1970. */
-      readonly openedAt: number;
+      /** How long ago the link was opened. Not a date: clocks are set while pages are open. */
+      readonly sinceOpenMs: number;
     }
   | { readonly kind: "look"; readonly url: string }
   | { readonly kind: "start"; readonly url: string; readonly name: string }
