@@ -1,7 +1,7 @@
 // tidy-ignore dead-file: it reads the vectors for tests.
 // Reads the vectors in vectors/engine, for tests only: PyTorch's results in float64, rounded to
 // float32. It deliberately trusts them: they are our own files.
-import type { DType, Shape, TensorData } from "./ir/tensor.ts";
+import type { ConstantData, DType, Shape } from "./ir/tensor.ts";
 
 export type PackedTensor = {
   readonly shape: Shape;
@@ -17,7 +17,7 @@ export function readVectors<T>(name: "architectures" | "operations" | "models" |
 }
 
 /** The numbers of a tensor that the file holds as base64. */
-export function unpack(packed: PackedTensor): TensorData {
+export function unpack(packed: PackedTensor): ConstantData {
   const bytes = Uint8Array.from(atob(packed.data), (character) => character.charCodeAt(0));
   return packed.dtype === "f32" ? new Float32Array(bytes.buffer) : new Int32Array(bytes.buffer);
 }

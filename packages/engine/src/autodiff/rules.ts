@@ -128,6 +128,7 @@ export const RULES: Rules = {
   equal: none,
   less: none,
   oneHot: none,
+  dequantize: none,
   neg: (_op, _y, dy) => [ir.neg(dy)],
   exp: (_op, y, dy) => [ir.mul(dy, y)],
   log: (_op, y, dy) => [ir.div(dy, arg(y, 0))],

@@ -3,15 +3,16 @@
 import {
   type BinaryKind,
   broadcastShapes,
+  type ConstantData,
   type CustomGradient,
   type DType,
+  type PackedFormat,
   type ReduceKind,
   type Shape,
   ShapeError,
   sameShape,
   sizeOf,
   type Tensor,
-  type TensorData,
   type UnaryKind,
 } from "./tensor.ts";
 
@@ -29,7 +30,7 @@ export function input(name: string, shape: Shape, dtype: DType = "f32"): Tensor 
  *
  * @throws ShapeError if the data does not fill the shape
  */
-export function constant(data: TensorData, shape: Shape): Tensor {
+export function constant(data: ConstantData, shape: Shape): Tensor {
   if (sizeOf(shape) !== data.length) {
     throw new ShapeError("constant", `${data.length} elements must fill the shape`, [shape]);
   }
@@ -369,6 +370,26 @@ export function layerNormalize(
 /** 1 / √(variance(x) + eps) over the last axis: [..., C] → [..., 1]. */
 export function layerInverse(x: Tensor, eps: number): Tensor {
   return node({ kind: "layerInverse", eps }, [x], [...x.shape.slice(0, -1), 1]);
+}
+
+export type PackedMatrix = {
+  readonly format: PackedFormat;
+  /** Weights that share a scale. */
+  readonly block: number;
+  /** As quantize/formats.ts packs them: f16 [R, C]; q8, q4 [R, C/block, …]; others [bytes]. */
+  readonly packed: Tensor;
+  /** One per block, or one for a ternary matrix; f16 has none. */
+  readonly scales?: Tensor | undefined;
+};
+
+/** A packed matrix as f32 [R, C]. Nothing has a gradient through it: what is packed is frozen. */
+export function dequantize(matrix: PackedMatrix, shape: Shape): Tensor {
+  const { format, block, packed, scales } = matrix;
+  if (packed.dtype !== (format === "f16" ? "f16" : "u8") || (format !== "f16") !== !!scales) {
+    throw new ShapeError("dequantize", `${format} has no such parts`, [packed.shape]);
+  }
+  const inputs = scales ? [packed, scales] : [packed];
+  return node({ kind: "dequantize", format, block }, inputs, shape, "f32");
 }
 
 /**

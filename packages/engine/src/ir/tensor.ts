@@ -2,9 +2,15 @@
 // reach. It deliberately knows no runtime, no file format and no device.
 import { ManyhandsError } from "@manyhands/base/errors";
 
-export type DType = "f32" | "i32" | "bool";
+/** Bytes and half floats are only how frozen weights are stored: see the operation dequantize. */
+export type DType = "f32" | "i32" | "bool" | "u8" | "f16";
 export type Shape = readonly number[];
-export type TensorData = Float32Array | Int32Array;
+export type ConstantData = Float32Array | Int32Array;
+/** Half floats are given as their bits. */
+export type TensorData = ConstantData | Uint8Array | Uint16Array;
+
+/** How frozen weights are packed (quantize/formats.ts). */
+export type PackedFormat = "f16" | "q8" | "q4" | "nf4" | "ternary";
 
 export type UnaryKind =
   | "neg"
@@ -25,7 +31,7 @@ export type CustomGradient = (dy: Tensor) => readonly (Tensor | undefined)[];
 /** Every operation, with its attributes. Inputs are on the node. */
 export type Op =
   | { readonly kind: "input"; readonly name: string }
-  | { readonly kind: "constant"; readonly data: TensorData }
+  | { readonly kind: "constant"; readonly data: ConstantData }
   | { readonly kind: UnaryKind }
   | { readonly kind: BinaryKind }
   | { readonly kind: CompareKind }
@@ -49,6 +55,7 @@ export type Op =
   | { readonly kind: "rmsInverse"; readonly eps: number }
   | { readonly kind: "layerNormalize"; readonly eps: number }
   | { readonly kind: "layerInverse"; readonly eps: number }
+  | { readonly kind: "dequantize"; readonly format: PackedFormat; readonly block: number }
   | { readonly kind: "custom"; readonly gradient: CustomGradient };
 
 export type MatmulOp = {

@@ -131,6 +131,10 @@ export type Decoder = {
   readonly attend: (weight: Lookup, x: Tensor, place: BlockPlace) => Tensor;
   /** A block's second half, [N, C] → [N, C]. */
   readonly feedForward: (weight: Lookup, x: Tensor, layer: number) => Tensor;
+  /** What the head multiplies: x [N, C], normalised. */
+  readonly normed: (weight: Lookup, x: Tensor) => Tensor;
+  /** The name of the matrix that the head multiplies with, [V, C]. */
+  readonly headName: string;
   /** x [N, C] → the logits of the next token [N, V] */
   readonly head: (weight: Lookup, x: Tensor) => Tensor;
 };

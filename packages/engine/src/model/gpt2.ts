@@ -18,6 +18,9 @@ export function gpt2Decoder(config: Gpt2Config, options: DecoderOptions = {}): D
       ...{ name, ...at, bias: true, inputMajor: true },
       parts: [{ name, size }],
     });
+  const headName = config.tieWordEmbeddings ? table : "lm_head.weight";
+  const normed = (weight: Lookup, x: Tensor): Tensor =>
+    normalize(config, weight, "transformer.ln_f", x);
   return {
     hiddenSize: config.nEmbd,
     layerCount: config.nLayer,
@@ -41,10 +44,9 @@ export function gpt2Decoder(config: Gpt2Config, options: DecoderOptions = {}): D
       const hidden = gelu(multiply(normed, "mlp.c_fc", config.nInner, { layer, weight }));
       return ir.add(x, multiply(hidden, "mlp.c_proj", config.nEmbd, { layer, weight }));
     },
-    head: (weight, x) => {
-      const final = normalize(config, weight, "transformer.ln_f", x);
-      return linear(final, weight(config.tieWordEmbeddings ? table : "lm_head.weight"));
-    },
+    normed,
+    headName,
+    head: (weight, x) => linear(normed(weight, x), weight(headName)),
   };
 }
 

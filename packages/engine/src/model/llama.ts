@@ -37,6 +37,8 @@ export function ropeBase(config: LlamaConfig, layer: number): RopeBase {
 export function llamaDecoder(config: LlamaConfig, options: DecoderOptions = {}): Decoder {
   const features = featuresOf(config);
   const parts = { config, features, options, tables: tableMaker(config, options) };
+  const headName = config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  const normed = (weight: Lookup, x: Tensor): Tensor => normalize(parts, weight, "model.norm", x);
   return {
     hiddenSize: config.hiddenSize,
     layerCount: config.numHiddenLayers,
@@ -50,11 +52,9 @@ export function llamaDecoder(config: LlamaConfig, options: DecoderOptions = {}):
     },
     attend: (weight, x, place) => attend(parts, weight, x, place),
     feedForward: (weight, x, layer) => feedForward(parts, weight, x, layer),
-    head: (weight, x) => {
-      const final = normalize(parts, weight, "model.norm", x);
-      const name = config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-      return linear(final, weight(name));
-    },
+    normed,
+    headName,
+    head: (weight, x) => linear(normed(weight, x), weight(headName)),
   };
 }
 

@@ -30,9 +30,40 @@ export function productSums(
   return sums;
 }
 
+/**
+ * From each product x · Wᵀ with a packed W to that W, if products are all that reads it: one
+ * operator then unpacks as it multiplies. A W that is read otherwise too is unpacked once for all.
+ */
+export function packedProducts(
+  order: readonly Tensor[],
+  outputs: Iterable<Tensor>,
+): ReadonlyMap<Tensor, Tensor> {
+  const readers = new Map<Tensor, Tensor[]>();
+  const kept = new Set(outputs);
+  for (const node of order) {
+    for (const x of new Set(node.inputs)) {
+      if (x.op.kind === "dequantize") readers.set(x, [...(readers.get(x) ?? []), node]);
+    }
+  }
+  const products = new Map<Tensor, Tensor>();
+  for (const [matrix, users] of readers) {
+    if (kept.has(matrix) || !users.every((user) => isPackedProduct(user, matrix))) continue;
+    for (const user of users) products.set(user, matrix);
+  }
+  return products;
+}
+
+function isPackedProduct({ op, inputs }: Tensor, matrix: Tensor): boolean {
+  const format = matrix.op.kind === "dequantize" ? matrix.op.format : "f16";
+  if (format !== "q4" && format !== "q8") return false;
+  const [x, w] = inputs;
+  const plain = op.kind === "matmul" && !op.transposeA && op.transposeB && op.scale === 1;
+  return plain && w === matrix && x !== matrix && x?.shape.length === 2;
+}
+
 /** Gradients of weights (aᵀ · b) stay out: block by block, they are added after the graphs ran. */
 function isMatrixProduct({ op, inputs }: Tensor): boolean {
-  const matrices = inputs.every((x) => x.shape.length === 2);
+  const matrices = inputs.every((x) => x.shape.length === 2 && x.op.kind !== "dequantize");
   return op.kind === "matmul" && !op.transposeA && matrices;
 }
 

@@ -10,8 +10,9 @@ import {
   type Tensor,
   topologicalOrder,
 } from "../ir/tensor.ts";
-import { productSums } from "./fusion.ts";
+import { packedProducts, productSums } from "./fusion.ts";
 import { elementType, MICROSOFT, OnnxModel } from "./model.ts";
+import { emitDequantized, emitPackedProduct } from "./packed.ts";
 
 export type LowerOptions = {
   /** ONNX Runtime's CPU kernels have FusedMatMul; its WebGPU kernels do not. Default true. */
@@ -25,6 +26,10 @@ export type LowerOptions = {
   readonly sharedInverse?: boolean;
   /** Whether a matrix product and a sum with it may be one operator. Default true. */
   readonly productSums?: boolean;
+  /** Whether a product with a packed matrix may be one operator, MatMulNBits. Default true. */
+  readonly packedProducts?: boolean;
+  /** Whether the device has half floats. False: they are fed as bytes [..., 2]. Default true. */
+  readonly halfFloats?: boolean;
 };
 
 /**
@@ -35,6 +40,7 @@ export const WEBGPU_LOWERING: LowerOptions = {
   fusedMatmul: false,
   oneHot: false,
   sharedInverse: false,
+  halfFloats: false,
 };
 
 /**
@@ -48,6 +54,7 @@ export const REFEREE_LOWERING: LowerOptions = {
   fusedMatmul: false,
   sharedInverse: false,
   productSums: false,
+  packedProducts: false,
 };
 
 type OpOf<K extends OpKind> = Op & { readonly kind: K };
@@ -72,7 +79,9 @@ export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Arra
   const order = normalizersFirst(topologicalOrder(graph.outputs.values()));
   const fuses = options.productSums ?? true;
   const sums = fuses ? productSums(order, graph.outputs.values()) : new Map<Tensor, Tensor>();
-  const absorbed = new Set(sums.values());
+  const packs = options.packedProducts ?? true;
+  const packed = packs ? packedProducts(order, graph.outputs.values()) : new Map<Tensor, Tensor>();
+  const absorbed = new Set([...sums.values(), ...packed.values()]);
   const namesOf = (nodes: readonly Tensor[]): readonly string[] =>
     nodes.map((x) => defined(names.get(x), "inputs come before users"));
   for (const node of order) {
@@ -82,6 +91,13 @@ export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Arra
       const addend = node.inputs.find((x) => x !== product);
       const inputs = namesOf([...product.inputs, defined(addend, "a sum has two sides")]);
       names.set(node, emitGemm(context.model, product.op, inputs));
+      continue;
+    }
+    const matrix = packed.get(node);
+    if (matrix) {
+      const [x] = node.inputs;
+      const inputs = namesOf([defined(x, "a product has two sides"), ...matrix.inputs]);
+      names.set(node, emitPackedProduct(context.model, matrix, inputs));
       continue;
     }
     const inputs = namesOf(node.inputs);
@@ -275,8 +291,10 @@ const lowerLayerInverse: Lowering<"layerInverse"> = (op, node, inputs, context) 
 };
 
 const LOWERINGS: Lowerings = {
-  input: (_op, node, _inputs, { model }) => {
-    model.input(inputName(node), node.shape, node.dtype);
+  input: (_op, node, _inputs, { model, options }) => {
+    const asBytes = node.dtype === "f16" && options.halfFloats === false;
+    if (asBytes) model.input(inputName(node), [...node.shape, 2], "u8");
+    else model.input(inputName(node), node.shape, node.dtype);
     return inputName(node);
   },
   constant: (op, node, _inputs, { model }) => {
@@ -339,4 +357,6 @@ const LOWERINGS: Lowerings = {
   rmsInverse: lowerRmsInverse,
   layerNormalize: lowerLayerNormalize,
   layerInverse: lowerLayerInverse,
+  dequantize: (op, node, inputs, { model, options }) =>
+    emitDequantized(model, { op, node, inputs, halfFloats: options.halfFloats ?? true }),
 };

@@ -1,6 +1,6 @@
 // An ONNX model under construction: nodes, initialisers, inputs and outputs, and their encoding.
 // It deliberately knows nothing of our IR. Field numbers: onnx.proto3 of the ONNX project.
-import type { DType, Shape, TensorData } from "../ir/tensor.ts";
+import type { ConstantData, DType, Shape } from "../ir/tensor.ts";
 import { Message } from "./protobuf.ts";
 
 export type Attribute = number | readonly number[] | { readonly float: number } | string;
@@ -16,7 +16,7 @@ export type OnnxNode = {
 
 const IR_VERSION = 9;
 const OPSET = 20;
-const ELEMENT_TYPE = { f32: 1, i32: 6, i64: 7, bool: 9 } as const;
+const ELEMENT_TYPE = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10 } as const;
 const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;
 const ATTRIBUTE_STRING = 3;
@@ -55,7 +55,7 @@ export class OnnxModel {
     this.#graph.message(12, valueInfo(name, shape, dtype));
   }
 
-  constant(data: TensorData, shape: Shape): string {
+  constant(data: ConstantData, shape: Shape): string {
     const type = data instanceof Int32Array ? ELEMENT_TYPE.i32 : ELEMENT_TYPE.f32;
     const name = this.#fresh();
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -65,6 +65,11 @@ export class OnnxModel {
 
   scalar(value: number): string {
     return this.#shared(`f${value}`, () => this.constant(Float32Array.of(value), []));
+  }
+
+  /** A constant that is emitted once for all who name it. */
+  table(name: string, data: Float32Array, shape: Shape): string {
+    return this.#shared(`table ${name}`, () => this.constant(data, shape));
   }
 
   /** A vector of int64, as shapes, axes and pads are. */

@@ -64,11 +64,19 @@ function sessionError(cause: unknown): RuntimeError {
   return new RuntimeError(`ONNX Runtime rejects the graph: ${words}`, { cause, hint });
 }
 
-/** The array as a tensor of the node's shape, without a copy. */
-export function tensorOf(ort: Ort, node: Tensor, data: TensorData): OrtTensor {
+/**
+ * The array as a tensor of the node's shape, without a copy.
+ *
+ * @param halfFloats whether the device has them; where not, their bytes are fed (onnx/lower.ts)
+ */
+export function tensorOf(ort: Ort, node: Tensor, data: TensorData, halfFloats = true): OrtTensor {
   if (data instanceof Float32Array) return new ort.Tensor("float32", data, node.shape);
   if (data instanceof Int32Array) return new ort.Tensor("int32", data, node.shape);
   if (data instanceof Uint8Array) return new ort.Tensor("uint8", data, node.shape);
+  if (!halfFloats) {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    return new ort.Tensor("uint8", bytes, [...node.shape, 2]);
+  }
   // Where the language has half floats, the constructor refuses their bits, and Node's binding
   // refuses the half floats. The bits with the right name pass both.
   const bits: { type: OrtTensor["type"] } = new ort.Tensor("uint16", data, node.shape);
@@ -78,17 +86,18 @@ export function tensorOf(ort: Ort, node: Tensor, data: TensorData): OrtTensor {
 
 /** Wraps arrays as tensors once: the same array is fed in every step, with new contents. */
 class TensorCache {
-  readonly #ort: Ort;
+  readonly #backend: OrtBackend;
   readonly #known = new Map<string, { readonly data: TensorData; readonly tensor: OrtTensor }>();
 
-  constructor(ort: Ort) {
-    this.#ort = ort;
+  constructor(backend: OrtBackend) {
+    this.#backend = backend;
   }
 
   tensor(node: Tensor, name: string, data: TensorData): OrtTensor {
     const known = this.#known.get(name);
     if (known?.data === data) return known.tensor;
-    const tensor = tensorOf(this.#ort, node, data);
+    const { ort, lowering } = this.#backend;
+    const tensor = tensorOf(ort, node, data, lowering.halfFloats ?? true);
     this.#known.set(name, { data, tensor });
     return tensor;
   }
@@ -110,7 +119,7 @@ export class OrtExecutable implements Executable {
     this.#backend = backend;
     this.#session = session;
     this.#graph = graph;
-    this.#cache = new TensorCache(backend.ort);
+    this.#cache = new TensorCache(backend);
   }
 
   async run(

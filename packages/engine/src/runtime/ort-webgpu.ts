@@ -82,7 +82,7 @@ class GpuStateful implements StatefulExecutable {
   async load(state: Readonly<Record<string, Float32Array>>): Promise<void> {
     for (const [name, data] of Object.entries(state)) {
       const node = defined(this.#nodes.get(name), `${name} is carried`);
-      this.#replace(name, tensorOf(this.#ort, node, data.slice()));
+      this.#replace(name, tensorOf(this.#ort, node, data.slice(), false));
     }
   }
 
@@ -102,7 +102,7 @@ class GpuStateful implements StatefulExecutable {
     for (const node of own.graph.inputs) {
       const name = inputName(node);
       const fed = feeds[name];
-      const tensor = fed ? tensorOf(this.#ort, node, fed) : this.#state.get(name);
+      const tensor = fed ? tensorOf(this.#ort, node, fed, false) : this.#state.get(name);
       inputs[name] = defined(tensor, `the input ${name} is fed or loaded`);
     }
     const results = await own.session.run(inputs);

@@ -1,7 +1,7 @@
 // tidy-ignore dead-file: it is the judge of the fast runtime, in tests only.
 // The reference: every operation as the plainest loop that is correct. It judges the fast runtime
 // in tests. It is deliberately slow and clever nowhere.
-import { defined } from "@manyhands/base/assert";
+import { assert, defined } from "@manyhands/base/assert";
 import {
   type Graph,
   inputName,
@@ -13,6 +13,7 @@ import {
   type TensorData,
   topologicalOrder,
 } from "../ir/tensor.ts";
+import { unpackInto } from "../quantize/formats.ts";
 import type { Executable, Feeds, Runtime } from "./runtime.ts";
 
 /** bool values are 0 and 1 in an Int32Array. */
@@ -174,6 +175,14 @@ const concatRule: Rule<"concat"> = (op, node, inputs) =>
     return Number.NaN;
   });
 
+const dequantizeRule: Rule<"dequantize"> = (op, node, inputs) => {
+  const scales = inputs[1]?.data ?? new Float32Array();
+  assert(scales instanceof Float32Array, "scales are f32");
+  const into = new Float32Array(sizeOf(node.shape));
+  unpackInto({ ...op, packed: at(inputs, 0).data, scales }, into);
+  return into;
+};
+
 const same: Rule<OpKind> = (_op, _node, inputs) => at(inputs, 0).data;
 
 const RULES: Rules = {
@@ -194,7 +203,9 @@ const RULES: Rules = {
   expand: map((x) => x),
   add: zip((a, b) => a + b),
   sub: zip((a, b) => a - b),
-  mul: zip((a, b) => a * b),
+  // Products of integers wrap, as those of 32-bit machines do.
+  mul: (op, node, inputs) =>
+    zip<"mul">(node.dtype === "i32" ? Math.imul : (a, b) => a * b)(op, node, inputs),
   div: zip((a, b) => a / b),
   equal: zip((a, b) => (a === b ? 1 : 0)),
   less: zip((a, b) => (a < b ? 1 : 0)),
@@ -251,6 +262,7 @@ const RULES: Rules = {
   layerNormalize: layerNormalizeRule,
   layerInverse: (op, node, inputs) =>
     build(node, (place) => statistics(at(inputs, 0), place, op.eps).inverse),
+  dequantize: dequantizeRule,
 };
 
 function evaluate(graph: Graph, feeds: Feeds): Record<string, Float32Array> {

@@ -9,7 +9,9 @@ import { createDeviceTrainer } from "../train/device-trainer.ts";
 import { ADAMW_RECIPE, type OptimizerOptions } from "../train/options.ts";
 import { createTrainer, DivergedError, type StepResult } from "../train/trainer.ts";
 import { type PackedTensor, relativeDistance, unpack } from "../vectors.ts";
+import { TUNE_CHECKS } from "./fine-tuning.contract.ts";
 import { checkOperation, type OperationVectors, titleOf } from "./operations.contract.ts";
+import { PACKED_CHECKS } from "./packed.contract.ts";
 import { reference } from "./reference.ts";
 import type { StatefulRuntime } from "./runtime.ts";
 
@@ -81,6 +83,8 @@ export function contractOf(subject: Subject, truth: Truth): readonly Check[] {
       title: "Muon on half of the matrices a step moves on the device what it moves on the host",
       run: () => checkMuonTurns(subject, defined(trainings[2], "there is a training by Muon")),
     },
+    ...PACKED_CHECKS.map(({ title, run }) => ({ title, run: () => run(subject.runtime) })),
+    ...TUNE_CHECKS.map(({ title, run }) => ({ title, run: () => run(subject) })),
     { title: "graphs share one state, in turns", run: () => checkTurns(subject) },
     { title: "arrays are fed and filled anew in every run", run: () => checkArrays(subject) },
     { title: "state moves only when a run is accepted", run: () => checkState(subject) },
