@@ -174,7 +174,7 @@ export class ModelTokenizer implements TextTokenizer {
   /** Text without added tokens: never a control token, whatever the vocabulary's merges say. */
   #letters({ text, first }: Plain): number[] {
     const { pre_tokenizer: cut, model } = this.#library;
-    const cuts = cut ? cut(text, { section_index: first ? 0 : 1 }) : [text];
+    const cuts: readonly string[] = cut ? cut(text, { section_index: first ? 0 : 1 }) : [text];
     const words = this.#cutsAtMarks ? cuts.flatMap((each) => each.match(MARKED_WORDS) ?? []) : cuts;
     const ids: number[] = [];
     for (const piece of model?.(words) ?? []) {
@@ -215,7 +215,7 @@ function libraryTokenizer(pipeline: Json): Tokenizer {
  */
 function keepsWords(model: unknown): boolean {
   if (!isRecord(model) || model["ignore_merges"] === true) return false;
-  const merges = Array.isArray(model["merges"]) ? model["merges"] : [];
+  const merges: readonly unknown[] = Array.isArray(model["merges"]) ? model["merges"] : [];
   let marked = false;
   for (const merge of merges) {
     const joined = Array.isArray(merge) ? merge.join("") : String(merge).replace(" ", "");
