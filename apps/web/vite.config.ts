@@ -9,6 +9,9 @@ import { defineConfig, type Plugin } from "vite";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
+/** Kept when it is first used: a first visit loads nothing of it. */
+const LATER = /ort-|model\.worker|ledger\.worker|ed25519/;
+
 /** The service worker learns the names of what was built, and a version that follows from them. */
 function serviceWorkerList(): Plugin {
   return {
@@ -16,7 +19,7 @@ function serviceWorkerList(): Plugin {
     apply: "build",
     generateBundle(_, bundle) {
       const shell = Object.keys(bundle)
-        .filter((name) => /\.(?:js|css)$/.test(name) && name !== "sw.js" && !/ort/.test(name))
+        .filter((name) => /\.(?:js|css)$/.test(name) && name !== "sw.js" && !LATER.test(name))
         .map((name) => `/${name}`)
         .toSorted((a, b) => (a < b ? -1 : 1));
       const version = createHash("sha256").update(shell.join()).digest("hex").slice(0, 12);

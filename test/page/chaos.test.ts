@@ -2,11 +2,10 @@
 // network, without its coordinator, with a clock that is wrong and jumps, its storage cleared. It
 // recovers, or says what to do; the run goes on. More of it, on a bare page: test/browser.
 import assert from "node:assert/strict";
-import { createServer, connect as openSocket, type Socket } from "node:net";
-import { after, before, type TestContext, test } from "node:test";
-import type { Coordinator } from "@manyhands/coordinator/serve";
+import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { hostTiny, startChromium } from "../browser/bare-site.ts";
+import { cableTo } from "./cable.ts";
 import {
   DIST,
   newPerson,
@@ -24,41 +23,6 @@ before(async () => {
   browser = await startChromium();
 });
 after(() => browser.close());
-
-/** A cable between browser and coordinator that can be pulled, and plugged in again. */
-async function cableTo(t: TestContext, coordinator: Coordinator) {
-  const port = Number(new URL(coordinator.url).port);
-  const sockets = new Set<Socket>();
-  let isPlugged = true;
-  const server = createServer((near) => {
-    if (!isPlugged) return near.resetAndDestroy();
-    const far = openSocket(port, "127.0.0.1");
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on("error", () => socket.destroy());
-      socket.on("close", () => sockets.delete(socket));
-    }
-    near.pipe(far).pipe(near);
-    return undefined;
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const address = server.address();
-  assert.ok(address !== null && typeof address === "object");
-  return {
-    link: coordinator.joinUrl.replace(`:${port}/`, `:${address.port}/`),
-    pull: () => {
-      isPlugged = false;
-      for (const socket of sockets) socket.destroy();
-    },
-    plug: () => {
-      isPlugged = true;
-    },
-  };
-}
 
 async function kill(page: Page): Promise<void> {
   const crashed = page.waitForEvent("crash");

@@ -31,7 +31,7 @@ export async function fetchBlob(
 }
 
 /** A file as bytes; `expected` is its length if the server does not say it. */
-export async function fetchBytes(
+async function fetchBytes(
   url: string,
   options: {
     readonly headers?: HeadersInit;

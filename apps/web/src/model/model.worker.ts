@@ -5,8 +5,8 @@ import type { LlamaConfig } from "@manyhands/engine/model/config";
 import { ortWebWasm } from "@manyhands/engine/runtime/ort-web-wasm";
 import type { Runtime } from "@manyhands/engine/runtime/runtime";
 import { encodeText, TokenStream } from "@manyhands/engine/tokenizer/bytes";
+import { loadRuntime as loadRuntimeFile } from "@manyhands/worker/browser/runtime-files";
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
-import { fetchBytes } from "./blobs.ts";
 import type { Loading, ModelNews, ModelOrder, WriteOrder } from "./model-news.ts";
 import { type WeightsAfter, weightsAfter } from "./weights-after.ts";
 
@@ -27,12 +27,13 @@ function tell(news: ModelNews): void {
 }
 
 async function loadRuntime(onLoading: (loading: Loading) => void): Promise<Runtime> {
-  const bytes = await fetchBytes(wasmUrl, {
-    expected: RUNTIME_BYTES,
-    onBytes: (done, total) => onLoading({ what: "runtime", done, total }),
-  });
-  if (!bytes.ok) throw new LoadError(bytes.error);
-  return ortWebWasm({ files: bytes.value });
+  // The device's own copy, if it has trained here.
+  const binary = new URL(wasmUrl, self.location.href).href;
+  const file = { script: "", binary, bytes: RUNTIME_BYTES };
+  const { bytes } = await loadRuntimeFile(file, (done, total) =>
+    onLoading({ what: "runtime", done, total }),
+  );
+  return ortWebWasm({ files: bytes });
 }
 
 /** Something did not arrive; the message is a sentence. */

@@ -1,5 +1,6 @@
-// The service worker: the shell works while the coordinator is away, and the runtime is fetched
-// once. It never answers for a run: what is live comes from the network or not at all.
+// The service worker: the page works while the coordinator is away. It never answers for a run:
+// what is live comes from the network or not at all. Nor does it keep the runtime's WASM: the device
+// does (packages/worker, runtime-files.ts), which shows how far its download is.
 /// <reference lib="webworker" />
 
 declare const self: ServiceWorkerGlobalScope;
@@ -9,8 +10,6 @@ declare const __SHELL__: readonly string[];
 declare const __VERSION__: string;
 
 const SHELL_CACHE = `shell-${__VERSION__}`;
-/** Hashed names: an entry never gets old, and a new runtime has a new name. */
-const RUNTIME_CACHE = "runtime";
 const NAVIGATION_WAIT_MS = 2_500;
 
 self.addEventListener("install", (event) => {
@@ -37,7 +36,7 @@ self.addEventListener("fetch", (event) => {
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== self.location.origin) return;
   if (request.mode === "navigate") event.respondWith(page(request));
-  else if (url.pathname.startsWith("/assets/")) event.respondWith(asset(request, url));
+  else if (/^\/assets\/.+(?<!\.wasm)$/.test(url.pathname)) event.respondWith(asset(event));
 });
 
 /** The newest page if the coordinator answers in time, else the one that is kept. */
@@ -53,13 +52,15 @@ async function page(request: Request): Promise<Response> {
   }
 }
 
-async function asset(request: Request, url: URL): Promise<Response> {
-  const known = await caches.match(request);
+/** What few people need is kept when it is first used; names are hashes, so it never gets old. */
+async function asset(event: FetchEvent): Promise<Response> {
+  const { request } = event;
+  const known = await caches.match(request, { cacheName: SHELL_CACHE });
   if (known) return known;
   const answer = await fetch(request);
-  if (answer.status === 200 && /\.(?:wasm|mjs)$/.test(url.pathname)) {
-    const cache = await caches.open(RUNTIME_CACHE);
-    await cache.put(request, answer.clone());
+  if (answer.status === 200) {
+    const copy = answer.clone();
+    event.waitUntil(caches.open(SHELL_CACHE).then((cache) => cache.put(request, copy)));
   }
   return answer;
 }

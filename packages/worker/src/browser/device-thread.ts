@@ -14,6 +14,7 @@ type Hello = Extract<ToThread, { kind: "hello" }>;
 
 /** Views are told this often at most. */
 const VIEW_MS = 100;
+const LOOK_AGAIN_MS = 4_000;
 
 export class DeviceThread {
   readonly #post: (message: FromThread) => void;
@@ -32,6 +33,7 @@ export class DeviceThread {
   #firstUpdateMs: number | null = null;
   #notice: string | null = null;
   #viewTimer: ReturnType<typeof setTimeout> | null = null;
+  #laterTimer: ReturnType<typeof setTimeout> | undefined;
   #shown = "";
 
   constructor(hello: Hello, post: (message: FromThread) => void) {
@@ -92,19 +94,28 @@ export class DeviceThread {
 
   async #look(url: string): Promise<void> {
     const home = await this.#home;
+    clearTimeout(this.#laterTimer);
     if (this.#isAtWork()) return;
     this.#work = null;
     const found = await lookAt(url, home, { ...this.#hello, settings: this.#settings });
     this.#prospect = found.ok ? found.value : null;
     this.#lookTrouble = found.ok ? null : found.error;
     this.#bytesUsed = () => home.traffic.ofRun;
-    if (!found.ok) return;
+    if (!found.ok) {
+      if (found.error.isAway) this.#lookLater(url);
+      return;
+    }
     await this.#lookElsewhere(home, url);
     const intent = await keptIntent(home.shelf);
     const wasAtWork = intent !== null && intent.url === url;
     // What has just ended a tab is not begun again by itself: the person decides.
     if (!wasAtWork || this.#isElsewhere || found.value.hasCrashed) return;
     await this.#start(url, intent.name, intent.wish);
+  }
+
+  /** A page that was opened while the coordinator was away goes on by itself. */
+  #lookLater(url: string): void {
+    this.#laterTimer = setTimeout(() => this.receive({ kind: "look", url }), LOOK_AGAIN_MS);
   }
 
   /** A tab that goes away frees the device for this one. */

@@ -12,7 +12,12 @@ import type { JoinUrl } from "./join-url.ts";
 const ROW_BYTES_MAX = 16 * 1024 * 1024;
 
 /** What a person should know when something is wrong, and what to do. */
-export type Trouble = { readonly message: string; readonly hint: string | null };
+export type Trouble = {
+  readonly message: string;
+  readonly hint: string | null;
+  /** Nobody answered: it may go by itself. */
+  readonly isAway?: true;
+};
 
 /** The run that a link names, checked against the name. */
 export async function fetchRun(
@@ -30,7 +35,8 @@ export async function fetchRun(
     if (response.status !== 200) return err(refusal(response.status));
   } catch (caught) {
     const hint = "Is the coordinator running, and is this device in the same network?";
-    return err({ message: `The coordinator does not answer: ${messageOf(caught)}`, hint });
+    const message = `The coordinator does not answer: ${messageOf(caught)}`;
+    return err({ message, hint, isAway: true });
   }
   return runIn(text, target.runId);
 }
