@@ -57,7 +57,7 @@ export function blockGraphs(micro: MicroBatch): BlockGraphs {
   const weights = weightTensors(micro.model);
   const embedded = decoder.embed(lookup(weights), ids);
   const dy = ir.input("dy", x.shape);
-  const loss = sharedLoss(decoder.head(lookup(weights), x), targets, micro.share);
+  const loss = sharedLoss(decoder.head(lookup(weights), x), targets, micro);
   const slopes = slopesOf(loss, x);
   return {
     embed: graphOf({ y: embedded }),
@@ -279,10 +279,10 @@ export class BlockGradients implements GradientSource {
     return new BlockGradients(micro, arrays, { graphs, sessions: { ...sessions, ...blocks } });
   }
 
-  async run({ ids, targets }: MicroTokens, mode: Mode): Promise<number> {
+  async run({ ids, ...counted }: MicroTokens, mode: Mode): Promise<number> {
     await this.#forward(ids);
     let [dy, dx] = [this.#slope, this.#state(this.#blocks.length)];
-    await this.#unhead(targets, dy, mode);
+    await this.#unhead(counted, dy, mode);
     for (let layer = this.#blocks.length - 1; layer >= 0; layer--) {
       await this.#unblock(layer, { dy, dx }, mode);
       [dy, dx] = [dx, dy];
@@ -322,9 +322,10 @@ export class BlockGradients implements GradientSource {
     }
   }
 
-  async #unhead(targets: Int32Array, dx: Float32Array, mode: Mode): Promise<void> {
+  async #unhead(counted: Omit<MicroTokens, "ids">, dx: Float32Array, mode: Mode): Promise<void> {
     const into = { ...this.#edges.targets(mode), ...this.#tied };
-    const feeds = { ...this.#edges.weights, x: this.#state(this.#blocks.length), targets };
+    const x = this.#state(this.#blocks.length);
+    const feeds = { ...this.#edges.weights, ...counted, x };
     await this.#sessions.head.run(feeds, { ...into, dx, loss: this.#loss });
     this.#edges.settle(this.#graphs.head, into, this.#tied);
   }

@@ -17,9 +17,10 @@ import { BASE_KINDS, type BaseKind } from "../quantize/kinds.ts";
 import { ortNode } from "../runtime/ort-node.ts";
 import { relativeDistance } from "../vectors.ts";
 import { createFineTuner, type FineTuner } from "./fine-tuner.ts";
+import { createFullTuner } from "./full-tuner.ts";
 import { ADAMW_RECIPE } from "./options.ts";
 import { createTrainer } from "./trainer.ts";
-import type { TuneBatch } from "./tuner.ts";
+import type { TuneBatch, TuneStep } from "./tuner.ts";
 
 const LLAMA: ModelConfig = {
   vocabSize: 96,
@@ -181,3 +182,151 @@ for (const [name, model] of Object.entries({ LLAMA, GPT2 })) {
     });
   }
 }
+
+/** A batch whose targets are the next tokens, as the trainer's are, with half of them masked. */
+function masked(batch: TuneBatch): TuneBatch {
+  return { ...batch, targets: batch.targets.map((id, place) => (place % 3 === 0 ? -1 : id)) };
+}
+
+test("all weights: masked targets count nothing, and micro-batches add up", async () => {
+  const own = masked(someTokens(LLAMA, 7));
+  const other = masked(someTokens(LLAMA, 8));
+  const setup = { runtime: ortNode, model: LLAMA, weights: someWeights(LLAMA), batch: BATCH };
+  const [whole, blocks] = [
+    await createFullTuner(setup),
+    await createFullTuner({ ...setup, recomputation: "blocks" }),
+  ];
+  const expected = await whole.gradients([own, other]);
+  const kept = expected.gradients.slice();
+  const twice = await blocks.gradients([own, other]);
+  assert(Math.abs(twice.loss - expected.loss) < 1e-5);
+  assert(relativeDistance(twice.gradients, kept) < 1e-5);
+  // What is not counted may be any token at all.
+  const changed = own.targets.map((id) => (id < 0 ? -7 : id));
+  const again = await whole.gradients([{ ...own, targets: changed }, other]);
+  assert.deepEqual(again.gradients, kept);
+  const one = await whole.gradients(own);
+  const [a, evaluation] = [one.loss, await whole.evaluate(own)];
+  assert(Math.abs(evaluation.loss - a) < 1e-5);
+  const b = (await whole.gradients(other)).loss;
+  assert(Math.abs((a + b) / 2 - expected.loss) < 1e-5, "the mean is over all counted tokens");
+  await Promise.all([whole.close(), blocks.close()]);
+});
+
+test("adapters: masked targets count nothing, and micro-batches add up", async () => {
+  const own = masked(someTokens(LLAMA, 7));
+  const other = masked(someTokens(LLAMA, 8));
+  const tuner = await tunerOf(LLAMA, "q4");
+  const both = await tuner.gradients([own, other]);
+  const sum = both.gradients.slice();
+  const first = await tuner.gradients(own);
+  const added = first.gradients.slice();
+  const second = await tuner.gradients(other);
+  added.forEach((slope, i) => {
+    added[i] = (slope + (second.gradients[i] ?? 0)) / 2;
+  });
+  assert(relativeDistance(added, sum) < 1e-5);
+  assert(Math.abs((first.loss + second.loss) / 2 - both.loss) < 1e-5);
+  const none = { ...own, targets: own.targets.map(() => -1) };
+  await assert.rejects(tuner.step(none, { learningRate: 1 }), /no token/);
+  assert.equal((await tuner.evaluate(none)).tokens, 0);
+  await tuner.close();
+});
+
+/** Directional derivatives of the loss by every tensor of the adapters, by central differences. */
+async function checkSlopes(model: ModelConfig, adapter: AdapterConfig): Promise<void> {
+  const tuner = await tunerOf(model, "q8", adapter);
+  const batch = someTokens(model, 4);
+  const { gradients } = await tuner.gradients(batch);
+  const slopes = gradients.slice();
+  const random = new Random(6);
+  for (const { name, offset, size } of adapterPlaces(model, adapter)) {
+    const direction = Float32Array.from({ length: size }, () => random.unit() - 0.5);
+    const kept = tuner.weights.slice(offset, offset + size);
+    const lossAt = async (step: number): Promise<number> => {
+      for (let i = 0; i < size; i++) {
+        tuner.weights[offset + i] = (kept[i] ?? 0) + step * (direction[i] ?? 0);
+      }
+      return (await tuner.gradients(batch)).loss;
+    };
+    const step = 0.02;
+    const measured = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
+    tuner.weights.set(kept, offset);
+    const expected = direction.reduce((sum, d, i) => sum + d * (slopes[offset + i] ?? 0), 0);
+    const most = Math.max(Math.abs(expected), 0.02);
+    assert(Math.abs(measured - expected) < 0.03 * most, `${name}: ${measured}, not ${expected}`);
+  }
+  await tuner.close();
+}
+
+test("dropout's gradients are those of the same dropout", () =>
+  checkSlopes(LLAMA, { ...ADAPTER, loraDropout: 0.3, useRslora: true }));
+
+test("DoRA's magnitudes have the slopes of the loss", async () => {
+  // A and B have those of a norm that does not move: only magnitudes' are the loss's own.
+  const adapter = { ...ADAPTER, useDora: true };
+  const tuner = await tunerOf(GPT2, "f32", adapter);
+  await tuner.close();
+  await checkMagnitudes(LLAMA, adapter);
+  await checkMagnitudes(GPT2, adapter);
+});
+
+async function checkMagnitudes(model: ModelConfig, adapter: AdapterConfig): Promise<void> {
+  const tuner = await tunerOf(model, "q4", adapter);
+  const batch = someTokens(model, 4);
+  const slopes = (await tuner.gradients(batch)).gradients.slice();
+  for (const { name, offset } of adapterPlaces(model, adapter)) {
+    if (!name.endsWith("lora_magnitude_vector")) continue;
+    const kept = tuner.weights[offset] ?? 0;
+    const lossAt = async (value: number): Promise<number> => {
+      tuner.weights[offset] = value;
+      return (await tuner.gradients(batch)).loss;
+    };
+    const step = kept * 0.2;
+    const measured = ((await lossAt(kept + step)) - (await lossAt(kept - step))) / (2 * step);
+    tuner.weights[offset] = kept;
+    const off = Math.abs(measured - (slopes[offset] ?? 0));
+    assert(off < 2e-3, `${name}: ${measured}, not ${slopes[offset]}`);
+  }
+  await tuner.close();
+}
+
+test("a restored state takes the same steps, to the bit", async () => {
+  const adapter = { ...ADAPTER, loraDropout: 0.1, useDora: true };
+  const [first, second] = [
+    await tunerOf(LLAMA, "q4", adapter),
+    await tunerOf(LLAMA, "q4", adapter),
+  ];
+  const batches = [1, 2, 3, 4].map((seed) => someTokens(LLAMA, seed));
+  const step = (tuner: FineTuner, at: number): Promise<TuneStep> =>
+    tuner.step([masked(batches[at] ?? someTokens(LLAMA, 0))], { learningRate: 0.01 });
+  await step(first, 0);
+  await step(first, 1);
+  const state = first.state();
+  const rest = [await step(first, 2), await step(first, 3)];
+  second.restore(state);
+  assert.equal(second.stepsTaken, 2);
+  assert.deepEqual([await step(second, 2), await step(second, 3)], rest);
+  assert.deepEqual(second.state(), first.state());
+  const short = { ...state, weights: state.weights.slice(1) };
+  assert.throws(() => second.restore(short), /another model/);
+  await Promise.all([first.close(), second.close()]);
+});
+
+test("a step that diverges changes nothing", async () => {
+  const tuner = await tunerOf(LLAMA, "f32");
+  tuner.weights[0] = Number.NaN;
+  const before = tuner.state();
+  const batch = someTokens(LLAMA, 1);
+  await assert.rejects(tuner.step(batch, { learningRate: 0.01 }), { name: "DivergedError" });
+  assert.deepEqual(tuner.state(), before);
+  await tuner.close();
+});
+
+test("a token that is not in the vocabulary is refused", async () => {
+  const tuner = await tunerOf(LLAMA, "q4");
+  const batch = someTokens(LLAMA, 1);
+  batch.tokens[3] = LLAMA.vocabSize;
+  await assert.rejects(tuner.step(batch, { learningRate: 0.01 }), /not in the vocabulary/);
+  await tuner.close();
+});

@@ -13,6 +13,7 @@ import {
   weightInputs,
   weightTensors,
 } from "../model/decoder.ts";
+import { crossEntropy } from "../model/layers.ts";
 import type { Executable, Runtime } from "../runtime/runtime.ts";
 import type { FlatMemory } from "./flat-memory.ts";
 
@@ -23,6 +24,8 @@ export type MicroBatch = {
   readonly contextLength: number;
   /** The micro-batch's share of the batch: scales its loss, and so its gradients. */
   readonly share: number;
+  /** Whether each token's loss counts what "shares" says, an input [B, T], instead of the mean. */
+  readonly weighted?: boolean;
 };
 
 /** The flat arrays that a source reads and writes. */
@@ -37,6 +40,8 @@ export type MicroTokens = {
   /** [B, T] */
   readonly ids: Int32Array;
   readonly targets: Int32Array;
+  /** What each token's loss counts, if the micro-batch is weighted. */
+  readonly shares?: Float32Array;
 };
 
 export interface GradientSource {
@@ -50,10 +55,16 @@ export interface GradientSource {
   dispose(): Promise<void>;
 }
 
-/** The mean loss times a micro-batch's share; a share of 1 adds no node. */
-export function sharedLoss(logits: Tensor, targets: Tensor, share: number): Tensor {
+/** The mean loss times a micro-batch's share, or the sum of weighted losses. */
+export function sharedLoss(logits: Tensor, targets: Tensor, micro: MicroBatch): Tensor {
+  if (micro.weighted) {
+    const rows = logits.shape[0] ?? 1;
+    const losses = crossEntropy(logits, ir.reshape(targets, [rows]));
+    const shares = ir.reshape(ir.input("shares", targets.shape), [rows, 1]);
+    return ir.reduceSum(ir.mul(losses, shares), [0, 1]);
+  }
   const loss = meanLoss(logits, targets);
-  return share === 1 ? loss : ir.mul(loss, ir.scalar(share));
+  return micro.share === 1 ? loss : ir.mul(loss, ir.scalar(micro.share));
 }
 
 /**
@@ -65,7 +76,7 @@ export function gradientGraph(micro: MicroBatch): Graph {
   const ids = ir.input("ids", shape, "i32");
   const targets = ir.input("targets", shape, "i32");
   const logits = decoderLogits(decoderOf(micro.model), weights, ids);
-  const loss = sharedLoss(logits, targets, micro.share);
+  const loss = sharedLoss(logits, targets, micro);
   const slopes = gradients(loss, [...weights.values()]);
   const named = [...weights.keys()].map((name, i) => [`d ${name}`, slopes[i] ?? loss] as const);
   return graphOf({ loss, ...Object.fromEntries(named) });
