@@ -122,7 +122,7 @@ def measure(model, ids):
 
 
 def main(work, text_path, hostile_path):
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     text = pathlib.Path(text_path).read_text(encoding="utf-8")[:400_000]
     hostile = json.loads(pathlib.Path(hostile_path).read_text(encoding="utf-8"))
     for index, (name, (fields, tokenizer, bos, eos)) in enumerate(cases(text).items()):

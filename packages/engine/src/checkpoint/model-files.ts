@@ -205,8 +205,8 @@ function checkIndex(path: string, index: ReadonlyMap<string, string>, found: Fou
   }
 }
 
-/** The tensors of one file, from its header alone. */
-async function tensorsIn(path: string): Promise<readonly PlacedTensor[]> {
+/** The tensors of one file, from its header alone. @throws ModelFileError */
+export async function tensorsIn(path: string): Promise<readonly PlacedTensor[]> {
   const size = await fileSize(path);
   const file = await open(path, "r");
   try {

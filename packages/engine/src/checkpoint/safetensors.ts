@@ -84,7 +84,7 @@ function broken(code: SafetensorsCode, message: string): Result<never, Safetenso
 }
 
 /**
- * The file's bytes. Tensors keep the order given; the header is padded with spaces.
+ * The file's bytes, float32. Tensors keep the order given; the header is padded with spaces.
  *
  * @throws AssertionError on a name that is used twice or reserved, or a shape that does not fit
  */
@@ -92,17 +92,36 @@ export function writeSafetensors(
   tensors: readonly TensorData[],
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
+  for (const { name, shape, values } of tensors) {
+    assert(values.length === elementCount(shape), `${name}: shape and values differ in size`);
+  }
+  const lines = tensors.map(({ name, shape }) => ({ name, shape, dtype: "F32" as const }));
+  const head = safetensorsHead(lines, metadata);
+  return concatBytes(head, ...tensors.map((tensor) => weightsToBytes(tensor.values)));
+}
+
+/** What a header says of a tensor whose bytes follow those of the one before. */
+export type TensorLine = Pick<TensorEntry, "name" | "dtype" | "shape">;
+
+/**
+ * Length and header of a file whose tensors follow in the order given, without gaps.
+ *
+ * @throws AssertionError on a name that is used twice or reserved
+ */
+export function safetensorsHead(
+  tensors: readonly TensorLine[],
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const seen = new Set<string>([METADATA]);
   const lines: string[] = [];
   if (Object.keys(metadata).length > 0) lines.push(headerLine(METADATA, sorted(metadata)));
   let at = 0;
-  for (const { name, shape, values } of tensors) {
+  for (const { name, shape, dtype } of tensors) {
     assert(!seen.has(name), `the tensor name ${name} is reserved or used twice`);
-    assert(values.length === elementCount(shape), `${name}: shape and values differ in size`);
     seen.add(name);
-    const offsets = [at, at + values.byteLength];
-    lines.push(headerLine(name, { dtype: "F32", shape, data_offsets: offsets }));
-    at += values.byteLength;
+    const end = at + elementCount(shape) * DTYPE_BYTES[dtype];
+    lines.push(headerLine(name, { dtype, shape, data_offsets: [at, end] }));
+    at = end;
   }
   const text = utf8(`{${lines.join(",")}}`);
   const headerBytes = Math.ceil(text.length / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
@@ -110,7 +129,7 @@ export function writeSafetensors(
   const head = new Uint8Array(LENGTH_BYTES + headerBytes).fill(0x20);
   new DataView(head.buffer).setBigUint64(0, BigInt(headerBytes), true);
   head.set(text, LENGTH_BYTES);
-  return concatBytes(head, ...tensors.map((tensor) => weightsToBytes(tensor.values)));
+  return head;
 }
 
 function headerLine(key: string, value: unknown): string {

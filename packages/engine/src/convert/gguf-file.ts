@@ -10,9 +10,10 @@ import { modelMetadata, ropeFactors } from "../gguf/metadata.ts";
 import { changed, ggufTensors, type NamedTensor } from "../gguf/names.ts";
 import { vocabularyMetadata } from "../gguf/vocabulary.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { WeightSource } from "../quantize/base-model.ts";
 import { type Write, writeWhole } from "./file-sink.ts";
 import { readVocabularyFiles } from "./tokenizer-files.ts";
-import { type AdapterChoice, type WeightSource, withAdapter } from "./weight-source.ts";
+import { type AdapterChoice, withAdapter } from "./weight-source.ts";
 
 export const GGUF_TYPES = ["f32", "f16", "q8_0", "q4_0"] as const;
 export type GgufType = (typeof GGUF_TYPES)[number];

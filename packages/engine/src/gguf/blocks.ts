@@ -2,8 +2,9 @@
 // byte each, Q4_0: half a byte each). Same bits as ggml's own reference code. No files here.
 // @source ggml's ggml-common.h (block_q8_0, block_q4_0) and docs/gguf.md
 import { assert } from "@manyhands/base/assert";
-import { encodeFloats, halfBits } from "../checkpoint/encode-values.ts";
+import { encodeFloats } from "../checkpoint/encode-values.ts";
 import { decodeFloats } from "../checkpoint/stored-values.ts";
+import { halfOfFloat } from "../quantize/half.ts";
 
 export const BLOCK_TYPES = ["F32", "F16", "Q8_0", "Q4_0"] as const;
 export type BlockType = (typeof BLOCK_TYPES)[number];
@@ -110,7 +111,7 @@ function decodeQ4(block: Uint8Array, d: number, into: Float32Array): void {
 }
 
 function putHalf(into: Uint8Array, value: number): void {
-  const bits = halfBits(value);
+  const bits = halfOfFloat(value);
   into[0] = bits;
   into[1] = bits >> 8;
 }
