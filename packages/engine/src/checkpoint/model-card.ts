@@ -1,6 +1,7 @@
 // The model card (README.md) of an export: what the model is, how it was made, how to load it.
 // It states only what the run measured; it judges nothing.
 import { type LlamaConfig, parameterCount } from "../model/config.ts";
+import { plain, rowsTable, table } from "./card-text.ts";
 
 export type ModelCard = {
   /** The run's name, chosen by its owner. */
@@ -125,30 +126,4 @@ function licenceText(card: ModelCard): string {
   return card.license === null
     ? "The run's owner stated none."
     : `Stated by the run's owner: ${plain(card.license)}.`;
-}
-
-type Cell = string | number;
-
-function table(rows: readonly (readonly [Cell, Cell])[]): string {
-  return rowsTable(["", ""], rows);
-}
-
-function rowsTable(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  const line = (cells: readonly Cell[]): string => `| ${cells.map(cellText).join(" | ")} |`;
-  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
-}
-
-/** Whole numbers in groups of three, so that a person can read them. */
-function cellText(cell: Cell): string {
-  if (typeof cell === "string") return plain(cell);
-  return Number.isInteger(cell) ? grouped(cell) : String(cell);
-}
-
-function grouped(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, " ");
-}
-
-/** Somebody else's words as plain text: one line, nothing that Markdown or HTML acts on. */
-function plain(words: string): string {
-  return words.replace(/[\s\p{C}]+/gu, " ").replace(/[\\`*_[\]<>|#&!]/g, (char) => `\\${char}`);
 }
