@@ -3,7 +3,9 @@ import { Command, CommanderError } from "commander";
 import { addDemo } from "./commands/demo.ts";
 import { addExport } from "./commands/export.ts";
 import { addFetch } from "./commands/fetch.ts";
+import { addGguf } from "./commands/gguf.ts";
 import { addJoin } from "./commands/join.ts";
+import { addMerge } from "./commands/merge.ts";
 import { addRun } from "./commands/run.ts";
 import { addSample } from "./commands/sample.ts";
 import { addStatus } from "./commands/status.ts";
@@ -67,6 +69,8 @@ function buildProgram(io: Io, setExitCode: (code: number) => void): Command {
     addExport,
     addSample,
     addFetch,
+    addMerge,
+    addGguf,
   ]) {
     add(program, io, setExitCode);
   }

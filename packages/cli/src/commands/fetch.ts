@@ -2,13 +2,12 @@
 // Whatever needs a model fetches it by itself; this is for doing so ahead.
 import { ModelFolder } from "@manyhands/engine/checkpoint/model-folder";
 import { architectureOf, contextLimit, parameterCount } from "@manyhands/engine/model/config";
-import { resolveModel } from "@manyhands/hub/resolve";
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import { bytesText } from "../terminal/format.ts";
 import { type Io, print, printJson } from "../terminal/io.ts";
-import { ProgressLine } from "../terminal/progress-line.ts";
 import { exampleText, jsonOption } from "./options.ts";
+import { resolveShown } from "./resolve-shown.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 const HELP = `
@@ -32,11 +31,7 @@ export function addFetch(program: Command, io: Io, setExitCode: SetExitCode): vo
 }
 
 async function fetchModel(name: string, io: Io, json: boolean): Promise<void> {
-  const line = new ProgressLine(io.stderr);
-  const onProgress = (progress: Parameters<ProgressLine["show"]>[0]): void => line.show(progress);
-  const found = await resolveModel(name, { env: io.environment, onProgress }).finally(() => {
-    line.end();
-  });
+  const found = await resolveShown(name, io);
   const model = await ModelFolder.open(found.folder);
   await model.close();
   const { config, dtype, bytes } = model;

@@ -59,8 +59,33 @@ export function finetuneCardText(card: FinetuneCard): string {
   return `${sections.join("\n\n")}\n`;
 }
 
+export type MergedCard = {
+  readonly name: string;
+  readonly base: { readonly name: string; readonly commit?: string | undefined };
+  /** As the base's card states it; null if it does not. */
+  readonly license: string | null;
+  /** The adapter's own README.md, or an empty text. */
+  readonly adapterCard: string;
+};
+
+/** The README.md of a base with its adapter merged in: what it is, and the adapter's own card. */
+export function mergedCardText({ name, base, license, adapterCard }: MergedCard): string {
+  const card = { name, base: { ...base, license }, kind: "model" as const, license: null };
+  const commit = base.commit === undefined ? "" : ` (commit ${plain(base.commit)})`;
+  const body = adapterCard.replace(FRONT_MATTER, "").trim();
+  const sections = [
+    frontMatter(card),
+    `# ${plain(name)}\n\n${plain(base.name)}${commit} with a LoRA adapter merged into its weights.`,
+    `## Licence\n\n${licence(card)}`,
+    ...(body === "" ? [] : [`## The adapter's card\n\n${body.replace(/^#/gm, "##")}`]),
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+type Front = Pick<FinetuneCard, "name" | "base" | "kind" | "license">;
+
 /** YAML that the Hub reads. A JSON string is a YAML string, so no name can break out. */
-function frontMatter(card: FinetuneCard): string {
+function frontMatter(card: Front): string {
   const license = card.license ?? card.base.license;
   const hub = /^[\w.-]+\/[\w.-]+$/.test(card.base.name);
   const lines = [
@@ -205,7 +230,7 @@ function shellText(text: string): string {
   return /^[\w./:@-]+$/.test(line) ? line : `'${line.replaceAll("'", "'\\''")}'`;
 }
 
-function licence({ base, license }: FinetuneCard): string {
+function licence({ base, license }: Front): string {
   const own = license === null ? "The owner stated none for this result." : plain(license);
   const theirs =
     base.license === null
@@ -214,9 +239,11 @@ function licence({ base, license }: FinetuneCard): string {
   return `${own}\n\n${theirs}`;
 }
 
+const FRONT_MATTER = /^---\r?\n([\s\S]*?)\r?\n---/;
+
 /** The licence that a README.md states in its front matter; null if it states none. */
 export function licenseOfReadme(text: string): string | null {
-  const [, front = ""] = /^---\r?\n([\s\S]*?)\r?\n---/.exec(text.slice(0, 100_000)) ?? [];
+  const [, front = ""] = FRONT_MATTER.exec(text.slice(0, 100_000)) ?? [];
   const [, value = ""] = /^license:[ \t]*(\S.*?)[ \t]*$/m.exec(front) ?? [];
   const name = value.replace(/^(["'])(.*)\1$/, "$2");
   return /^[\w.+-]{1,100}$/.test(name) ? name : null;
