@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { addDemo } from "./commands/demo.ts";
 import { addExport } from "./commands/export.ts";
 import { addFetch } from "./commands/fetch.ts";
+import { addFinetune } from "./commands/finetune.ts";
 import { addGguf } from "./commands/gguf.ts";
 import { addJoin } from "./commands/join.ts";
 import { addMerge } from "./commands/merge.ts";
@@ -69,6 +70,7 @@ function buildProgram(io: Io, setExitCode: (code: number) => void): Command {
     addExport,
     addSample,
     addFetch,
+    addFinetune,
     addMerge,
     addGguf,
   ]) {

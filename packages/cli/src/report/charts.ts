@@ -28,7 +28,7 @@ export type LossCurves = {
 const POINTS_MAX = 400;
 
 /** Loss against tokens, the loss on a logarithmic axis. */
-export function lossChart(curves: LossCurves, size: Size): string {
+export function lossChart(curves: LossCurves, size: Size, unit = "nats per byte"): string {
   const all = [...curves.train, ...curves.validation, ...(curves.final ? [curves.final] : [])];
   if (all.length === 0) return picture(size, "No loss was recorded.", emptyNote(size));
   const margins: Margins = { left: 42, right: 16, top: 14, bottom: 40 };
@@ -52,7 +52,7 @@ export function lossChart(curves: LossCurves, size: Size): string {
     label({ x: size.width - margins.right, y: size.height - 4 }, "tokens", {
       "text-anchor": "end",
     }),
-    label({ x: margins.left, y: margins.top - 3 }, "nats per byte", { "text-anchor": "start" }),
+    label({ x: margins.left, y: margins.top - 3 }, unit, { "text-anchor": "start" }),
     polyline(thinned(curves.train).map(at), "train-line"),
     polyline(curves.validation.map(at), "validation-line"),
     ...dots,

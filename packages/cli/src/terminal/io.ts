@@ -1,4 +1,5 @@
 // What a command may touch of its process: streams, colours, environment. Tests pass their own.
+import type { KeyInput } from "./keys.ts";
 import { type Paint, paintFor } from "./style.ts";
 
 export type Output = {
@@ -11,6 +12,8 @@ export type Output = {
 export type Io = {
   readonly stdout: Output;
   readonly stderr: Output;
+  /** For single keys; a test or a pipe has none. */
+  readonly stdin?: KeyInput;
   readonly environment: NodeJS.ProcessEnv;
   /** Colours of stdout, and of stderr. */
   readonly paint: Paint;
@@ -18,10 +21,11 @@ export type Io = {
 };
 
 export function processIo(): Io {
-  const { stdout, stderr, env } = process;
+  const { stdout, stderr, stdin, env } = process;
   return {
     stdout,
     stderr,
+    stdin,
     environment: env,
     paint: paintFor(stdout, env),
     errorPaint: paintFor(stderr, env),

@@ -1,0 +1,112 @@
+// `finetune --dry-run`: whether it fits, how long it will take, and what it will write. A few steps
+// are taken to measure them; nothing is kept.
+import { adapterCount } from "@manyhands/engine/adapters/config";
+import { architectureOf, parameterCount } from "@manyhands/engine/model/config";
+import { bytesText, countText, durationText, groupedText } from "../terminal/format.ts";
+import { type Io, print, printJson } from "../terminal/io.ts";
+import { type MemoryNeed, memoryLimit, memoryNeed } from "./memory.ts";
+import { openTuner } from "./open-tuner.ts";
+import type { Prepared } from "./prepare.ts";
+import type { FinetunePaths } from "./run-files.ts";
+import { recipeRows } from "./summary.ts";
+import { stepBatches } from "./training.ts";
+
+/** One to warm up, and some whose median foretells the rest. */
+const MEASURED_STEPS = 3;
+
+export type DryRun = {
+  readonly need: MemoryNeed;
+  readonly limit: number;
+  readonly fits: boolean;
+  readonly secondsPerStep: number | null;
+  readonly seconds: number | null;
+  readonly resultBytes: number;
+  readonly checkpointBytes: number;
+};
+
+export type DryRunOptions = {
+  readonly prepared: Prepared;
+  readonly paths: FinetunePaths;
+  readonly memory: number | undefined;
+  readonly json: boolean;
+  readonly stop: AbortSignal;
+  readonly io: Io;
+};
+
+export async function dryRun(options: DryRunOptions): Promise<void> {
+  const { prepared, io, json, paths } = options;
+  const { recipe, config, data } = prepared;
+  const need = memoryNeed({ ...recipe, config }, recipe.microBatch);
+  const limit = memoryLimit(options.memory);
+  const fits = need.totalBytes <= limit;
+  const secondsPerStep = fits ? await measuredSeconds(options) : null;
+  const seconds = secondsPerStep === null ? null : secondsPerStep * recipe.steps;
+  const count = recipe.adapter ? adapterCount(config, recipe.adapter) : parameterCount(config);
+  const found: DryRun = {
+    ...{ need, limit, fits, secondsPerStep, seconds },
+    resultBytes: count * 4,
+    checkpointBytes: count * 12,
+  };
+  if (json) return printJson(io, { recipe, facts: data.facts, ...found });
+  describeData(prepared, io);
+  for (const [name, value] of recipeRows(recipe)) print(io, `  ${name.padEnd(14)} ${value}`);
+  describeFit(found, io);
+  if (seconds !== null && secondsPerStep !== null) {
+    const each = durationText(secondsPerStep * 1_000);
+    print(
+      io,
+      `time: ${durationText(seconds * 1_000)} (${recipe.steps} steps of ${each}, measured)`,
+    );
+  }
+  print(
+    io,
+    `writes: ${recipe.adapter ? paths.adapter : paths.model}, ${bytesText(found.resultBytes)}`,
+  );
+  print(io, `        ${paths.report}, ${paths.summary}`);
+  print(io, `        ${paths.checkpoint}, ${bytesText(found.checkpointBytes)} while it runs`);
+}
+
+function describeData({ config, files, data }: Prepared, io: Io): void {
+  const { facts } = data;
+  const model = `${architectureOf(config)}, ${countText(parameterCount(config))} parameters`;
+  print(io, `model: ${model}, ${files.dtype}, ${bytesText(files.bytes)}`);
+  print(
+    io,
+    `data: ${groupedText(facts.documents)} documents, ${countText(facts.tokens)} tokens to train on ` +
+      `(${countText(facts.counted)} counted), ${countText(facts.validationTokens)} held out`,
+  );
+  if (facts.badLineCount > 0) print(io, `      ${facts.badLineCount} bad lines are left out`);
+}
+
+function describeFit({ need, limit, fits }: DryRun, io: Io): void {
+  const parts = [
+    `base ${bytesText(need.baseBytes)}`,
+    `trained numbers and optimiser ${bytesText(need.trainedBytes)}`,
+    `a step ${bytesText(need.activationBytes)}`,
+  ];
+  const total = `${bytesText(need.totalBytes)} of ${bytesText(limit)}`;
+  print(io, `memory: ${total} (${parts.join(", ")})`);
+  if (fits) print(io, "  it fits");
+  else print(io, `  ${io.paint.red("it does not fit")}: ${FIT_HINT}`);
+}
+
+export const FIT_HINT =
+  "lower --micro-batch or --sequence, take a smaller --base such as q4, or name --memory";
+
+async function measuredSeconds({ prepared, io, stop }: DryRunOptions): Promise<number | null> {
+  const { recipe, data } = prepared;
+  const signal = stop;
+  const options = { environment: io.environment, onProgress: () => undefined, signal };
+  const { tuner } = await openTuner(prepared, options);
+  try {
+    const times: number[] = [];
+    for (let step = 0; step <= MEASURED_STEPS && !stop.aborted; step++) {
+      const started = performance.now();
+      await tuner.step(stepBatches(recipe, data.train, step), { learningRate: 0 });
+      if (step > 0) times.push((performance.now() - started) / 1_000);
+    }
+    return times.sort((a, b) => a - b)[Math.floor(times.length / 2)] ?? null;
+  } finally {
+    await tuner.close();
+  }
+}
