@@ -31,7 +31,7 @@ export function emitDequantized(model: OnnxModel, own: Packed): string {
   }
   const rows = sizeOf(node.shape) / op.block;
   const column = model.emit("Reshape", [scales, model.int64s([rows, 1])]);
-  const levels = op.format === "q8" ? bytes(model, packed) : pairs(model, packed, op.format);
+  const levels = op.format === "q8" ? signedBytes(model, packed) : pairs(model, packed, op.format);
   const blocks = model.emit("Reshape", [levels, model.int64s([rows, op.block])]);
   return model.emit("Reshape", [model.emit("Mul", [blocks, column]), shape]);
 }
@@ -43,15 +43,17 @@ function emitHalves(model: OnnxModel, packed: string, { shape }: Tensor): string
     const bounds = [model.int64s([index]), model.int64s([index + 1]), last];
     return model.emit("Reshape", [model.emit("Slice", [x, ...bounds]), model.int64s(shape)]);
   };
-  const codes = model.emit("Cast", [packed], { to: elementType("i32") });
+  // WebGPU's kernels slice floats only.
+  const bytes = model.emit("Cast", [packed], { to: elementType("f32") });
+  const high = model.emit("Cast", [part(bytes, 1)], { to: elementType("i32") });
   const table = model.table("halves", halfByteTable(), [256, 2]);
-  const line = model.emit("Gather", [table, part(codes, 1)], { axis: 0 });
-  const low = model.emit("Cast", [part(codes, 0)], { to: elementType("f32") });
+  const line = model.emit("Gather", [table, high], { axis: 0 });
+  const low = part(bytes, 0);
   return model.emit("Add", [part(line, 0), model.emit("Mul", [part(line, 1), low])]);
 }
 
 /** Bytes as −128 … 127. */
-function bytes(model: OnnxModel, packed: string): string {
+function signedBytes(model: OnnxModel, packed: string): string {
   const wide = model.emit("Cast", [packed], { to: elementType("f32") });
   return model.emit("Sub", [wide, model.scalar(Q8_ZERO)]);
 }
