@@ -1,6 +1,7 @@
 // One run from its opening to its report, in this process: the coordinator, workers on this
 // machine, the view, and the end. `demo`, `run` and `up` are this with different choices.
-import { type Coordinator, type CreateRun, startCoordinator } from "@manyhands/coordinator/serve";
+import type { CreateRun } from "@manyhands/coordinator/open-run";
+import { type Coordinator, startCoordinator } from "@manyhands/coordinator/serve";
 import { memoryLimit } from "@manyhands/worker/node/memory-limit";
 import { EXIT_INTERRUPTED, EXIT_OK } from "../exit-codes.ts";
 import { announceLan, lanPort, openLan } from "../lan/lan.ts";
