@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# interop: what we write and read against the real transformers, tokenizers, safetensors and
-# huggingface_hub, in a Python environment that this script makes (.cache/interop-venv; kept until the requirements change).
+# interop: what we write and read against the real transformers, tokenizers, safetensors,
+# huggingface_hub, peft, gguf and llama.cpp, in a Python environment that this script makes (.cache/interop-venv; kept until the requirements change).
 #
 #   npm run test:interop                                       everything, with exports that it makes itself
 #   npm run test:interop -- runs/<id>/export [data [context]]  this export, on this data
@@ -51,6 +51,20 @@ if [ "$(cat "$venv/requirements.sha256" 2>/dev/null)" != "$wanted" ]; then
   echo "interop: environment ready after $((SECONDS - started)) s"
 fi
 
+# The real llama.cpp, by its npm binding: a folder of its own, so that the project's npm install never fetches it.
+llama=""
+if [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ]; then
+  llama="$root/.cache/interop-llama"
+  pinned=$(sha256sum <"$here/out/llama/package-lock.json" | cut -d' ' -f1)
+  if [ "$(cat "$llama/lock.sha256" 2>/dev/null)" != "$pinned" ]; then
+    echo "interop: installing llama.cpp (node-llama-cpp, 80 MB)"
+    rm -rf "$llama" && mkdir -p "$llama"
+    cp "$here/out/llama/package.json" "$here/out/llama/package-lock.json" "$llama"
+    npm ci --prefix "$llama" --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
+    echo "$pinned" >"$llama/lock.sha256"
+  fi
+fi
+
 rm -rf "$work"
 mkdir -p "$work"
 failed=0
@@ -59,5 +73,6 @@ if [ $# = 0 ]; then
   node "$here/models.ts" "$python" "$work/models" || failed=1
   node "$here/text.ts" "$python" "$work/text" || failed=1
   node "$here/hub.ts" "$python" "$work/hub" "$work/models/Llama 2/model" || failed=1
+  node "$here/out/main.ts" "$python" "$work/out" ${llama:+"$llama"} || failed=1
 fi
 exit $failed

@@ -16,7 +16,7 @@ type Answer =
       readonly error?: undefined;
       readonly logProbabilities: readonly (readonly number[])[];
       readonly tokens: readonly (readonly number[])[];
-      readonly special: { readonly addBos: boolean };
+      /** With what is put before every text. */
       readonly whole: readonly number[];
     };
 

@@ -135,6 +135,7 @@ def main(work, text_path, hostile_path):
         PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos).save_pretrained(folder / "model")
         # Anew from its files: what is on disk is what is compared.
         windows, exact = measure(AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32).eval(), ids)
+        tokenizer.encode_special_tokens = True  # what looks like a control token in a person's text is text
         texts = [tokenizer.encode(each, add_special_tokens=False).ids for each in hostile]
         whole = tokenizer.encode("Hello, world").ids
         (folder / "tokens.json").write_text(json.dumps({"windows": windows, "loss": exact, "texts": texts, "whole": whole}))

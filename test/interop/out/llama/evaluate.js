@@ -28,11 +28,10 @@ async function evaluate({ file, texts, whole, windows }) {
     await sequence.clearHistory();
     logProbabilities.push(await logProbabilitiesOf(sequence, window));
   }
-  const tokens = texts.map((text) => [...model.tokenize(text, false, "trimLeadingSpace")]);
-  const decoded = texts.map((_, i) => model.detokenize(tokens[i]));
-  const { bos, eos, shouldPrependBosToken } = model.tokens;
-  const special = { bos, eos, addBos: shouldPrependBosToken };
-  const answer = { logProbabilities, tokens, decoded, special, whole: [...model.tokenize(whole)] };
+  const tokens = texts.map((text) => [...model.tokenize(text, false)]);
+  const { bos, shouldPrependBosToken } = model.tokens;
+  const own = [...model.tokenize(whole, false)];
+  const answer = { logProbabilities, tokens, whole: shouldPrependBosToken ? [bos, ...own] : own };
   await context.dispose();
   await model.dispose();
   return answer;
