@@ -60,7 +60,8 @@ if [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ]; then
     echo "interop: installing llama.cpp (node-llama-cpp, 80 MB)"
     rm -rf "$llama" && mkdir -p "$llama"
     cp "$here/out/llama/package.json" "$here/out/llama/package-lock.json" "$llama"
-    npm ci --prefix "$llama" --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
+    # Not npm ci: it wants every platform of an optional package in the lock file.
+    npm install --prefix "$llama" --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
     echo "$pinned" >"$llama/lock.sha256"
   fi
 fi
@@ -72,6 +73,7 @@ node "$here/main.ts" "$python" "$work" "$@" || failed=1
 if [ $# = 0 ]; then
   node "$here/models.ts" "$python" "$work/models" || failed=1
   node "$here/text.ts" "$python" "$work/text" || failed=1
+  node "$here/tune/main.ts" "$python" "$work/models" "$work/tune" || failed=1
   node "$here/hub.ts" "$python" "$work/hub" "$work/models/Llama 2/model" || failed=1
   node "$here/out/main.ts" "$python" "$work/out" ${llama:+"$llama"} || failed=1
 fi

@@ -4,7 +4,7 @@ import * as ir from "../ir/ops.ts";
 import type { Tensor } from "../ir/tensor.ts";
 import type { Linear, LinearModule } from "../model/decoder.ts";
 import { linear } from "../model/layers.ts";
-import { type AdapterConfig, adapterScale, isTargeted } from "./config.ts";
+import { type AdapterConfig, adapterScale } from "./config.ts";
 import type { Dropout } from "./dropout.ts";
 
 /** The trainable tensors of one module, by its name within the block, and what DoRA needs of W. */
@@ -19,7 +19,8 @@ export type AdapterTensors = {
 
 export type AdaptedOptions = {
   readonly adapter: AdapterConfig;
-  readonly tensors: (module: string) => AdapterTensors;
+  /** By a module's name within the block; undefined where it has no adapter. */
+  readonly tensors: (module: string) => AdapterTensors | undefined;
   /** What adapters see of x, in training. */
   readonly dropout: Dropout | undefined;
   /** Whether a module's weights are made ternary already, so that nothing makes them so again. */
@@ -53,8 +54,8 @@ function part(own: Part): Tensor {
   const product = baseProduct(options, module, name);
   const bias = module.bias ? module.weight(`${name}.bias`) : undefined;
   const biased = (y: Tensor): Tensor => (bias ? ir.add(y, bias) : y);
-  if (!isTargeted(options.adapter, name)) return biased(product(seen));
   const tensors = options.tensors(name);
+  if (!tensors) return biased(product(seen));
   const low = linear(own.dropped, tensors.a);
   const scale = adapterScale(options.adapter);
   const delta = ir.matmul(low, tensors.b, { transposeB: true, scale });

@@ -18,7 +18,7 @@ export type AdapterConfig = {
   readonly loraAlpha: number;
   /** The share of an adapter's inputs that a step leaves out. Default 0. */
   readonly loraDropout?: number;
-  /** Ends of module names: "q_proj", "mlp.c_proj"; or every matrix of the blocks. */
+  /** Ends of modules' names: "q_proj", "layers.0.mlp.up_proj"; or every matrix of the blocks. */
   readonly targetModules: "all-linear" | readonly string[];
   /** The scale is alpha/√r instead of alpha/r. */
   readonly useRslora?: boolean;
@@ -68,7 +68,7 @@ export function targetedModules(
   return linearModules(model).filter(({ name }) => isTargeted(adapter, name));
 }
 
-/** Whether a module, by its full name or its name within a block, gets an adapter. */
+/** Whether a module, by its full name, gets an adapter: as PEFT matches. */
 export function isTargeted({ targetModules }: AdapterConfig, name: string): boolean {
   if (targetModules === "all-linear") return true;
   return targetModules.some((target) => name === target || name.endsWith(`.${target}`));
@@ -104,10 +104,11 @@ export function checkAdapterConfig(model: ModelConfig, adapter: AdapterConfig): 
   }
   if (targetModules === "all-linear") return;
   const known = moduleTargets(model);
+  const names = linearModules(model).map(({ name }) => name);
   const hint = `this model has ${known.join(", ")}; "all-linear" means all of them`;
   if (targetModules.length === 0) throw new InputError("targetModules is empty", { hint });
   const isKnown = (target: string): boolean =>
-    known.some((name) => name === target || name.endsWith(`.${target}`));
+    names.some((name) => isTargeted({ ...adapter, targetModules: [target] }, name));
   const unknown = targetModules.find((target) => !isKnown(target));
   if (unknown !== undefined) {
     throw new InputError(`targetModules: no block has a matrix ${unknown}`, { hint });

@@ -10,6 +10,7 @@ import type { Executable, Feeds } from "../runtime/runtime.ts";
 import {
   adapterBlocks,
   type BlockPair,
+  blockKind,
   embeddingName,
   embedGraph,
   layersByKind,
@@ -37,7 +38,7 @@ type Sessions = {
 
 /** A block: what its graphs are fed besides states, and where its gradients go. */
 type Block = {
-  readonly kind: number;
+  readonly kind: string;
   readonly frozen: Feeds;
   readonly adapters: Views;
   readonly slopes: Views;
@@ -49,9 +50,9 @@ export class AdapterGradients {
   readonly #blocks: readonly Block[];
   readonly #head: HeadPass;
   readonly #embed: { readonly session: Executable; readonly frozen: Feeds };
-  readonly #training: ReadonlyMap<number, Sessions>;
+  readonly #training: ReadonlyMap<string, Sessions>;
   /** Without dropout: made when it is first wanted, and the same if there is none. */
-  #evaluating: ReadonlyMap<number, Sessions> | undefined;
+  #evaluating: ReadonlyMap<string, Sessions> | undefined;
   readonly #rows: Float32Array;
   /** What enters each block, and what leaves the last; and the blocks' middles. */
   readonly #states: readonly Float32Array[];
@@ -64,7 +65,7 @@ export class AdapterGradients {
     work: AdapterWork,
     arrays: AdapterArrays,
     parts: {
-      readonly training: ReadonlyMap<number, Sessions>;
+      readonly training: ReadonlyMap<string, Sessions>;
       readonly embed: Executable;
       readonly head: HeadPass;
     },
@@ -121,7 +122,7 @@ export class AdapterGradients {
   }
 
   async #forward(
-    sessions: ReadonlyMap<number, Sessions>,
+    sessions: ReadonlyMap<string, Sessions>,
     ids: Int32Array,
     draw: Draw,
   ): Promise<void> {
@@ -196,9 +197,9 @@ type Slopes = { readonly dy: Float32Array; readonly dx: Float32Array };
 async function compileBlocks(
   { runtime, threads, setup }: AdapterWork,
   trains: boolean,
-): Promise<ReadonlyMap<number, Sessions>> {
-  const sessions = new Map<number, Sessions>();
-  for (const [kind, layer] of layersByKind(decoderOf(setup.model))) {
+): Promise<ReadonlyMap<string, Sessions>> {
+  const sessions = new Map<string, Sessions>();
+  for (const [kind, layer] of layersByKind(setup)) {
     const graphs = adapterBlocks(setup, layer, trains);
     const forward = await runtime.compile(graphs.forward, { threads });
     const back = await runtime.compile(graphs.back, { threads });
@@ -223,7 +224,11 @@ function blockOf(work: AdapterWork, arrays: AdapterArrays, layer: number): Block
     const short = name.slice(prefix.length);
     Object.assign(frozen, storedFeeds(base, name, short));
     const module = short.replace(/\.weight$/, "");
-    if (adapter.useDora && base.tensor(name).shape.length === 2 && isTargeted(adapter, module)) {
+    if (
+      adapter.useDora &&
+      base.tensor(name).shape.length === 2 &&
+      isTargeted(adapter, `${prefix}${module}`)
+    ) {
       const inputMajor = prefix.startsWith("transformer.");
       const full = name.replace(/\.weight$/, "");
       frozen[squaresName(module)] = columnSquares(base, full, inputMajor);
@@ -238,7 +243,7 @@ function blockOf(work: AdapterWork, arrays: AdapterArrays, layer: number): Block
       }),
     );
   return {
-    kind: decoderOf(model).layerKind(layer),
+    kind: blockKind(setup, layer),
     frozen,
     adapters: views(arrays.weights, ""),
     slopes: views(arrays.gradients, "d "),
@@ -247,7 +252,7 @@ function blockOf(work: AdapterWork, arrays: AdapterArrays, layer: number): Block
 
 /** One array per integer input of dropout in the blocks' graphs. */
 function integerArrays(
-  sessions: ReadonlyMap<number, Sessions>,
+  sessions: ReadonlyMap<string, Sessions>,
 ): Readonly<Record<string, Int32Array>> {
   const arrays: Record<string, Int32Array> = {};
   for (const { graphs } of sessions.values()) {

@@ -62,10 +62,20 @@ export function weightsOf({ model, kind }: AdapterSetup, prefix: string): Lookup
   });
 }
 
-/** A layer of each kind of block. */
-export function layersByKind(decoder: Decoder): ReadonlyMap<number, number> {
-  const layers = Array.from({ length: decoder.layerCount }, (_, layer) => layer);
-  return new Map(layers.toReversed().map((layer) => [decoder.layerKind(layer), layer] as const));
+/** What a layer's graphs depend on besides its weights: its kind, and which modules have adapters. */
+export function blockKind({ model, adapter }: AdapterSetup, layer: number): string {
+  const decoder = decoderOf(model);
+  const prefix = decoder.blockPrefix(layer);
+  const own = targetedModules(model, adapter).filter(({ name }) => name.startsWith(prefix));
+  const names = own.map(({ name }) => name.slice(prefix.length));
+  return `${decoder.layerKind(layer)} ${names.join()}`;
+}
+
+/** A layer of each kind. */
+export function layersByKind(setup: AdapterSetup): ReadonlyMap<string, number> {
+  const { layerCount } = decoderOf(setup.model);
+  const layers = Array.from({ length: layerCount }, (_, layer) => layer);
+  return new Map(layers.toReversed().map((layer) => [blockKind(setup, layer), layer] as const));
 }
 
 export type BlockPair = { readonly forward: Graph; readonly back: Graph };
@@ -116,10 +126,12 @@ function adaptedDecoder(
 function adapterTensors(
   { model, adapter }: AdapterSetup,
   prefix: string,
-): (module: string) => AdapterTensors {
+): (module: string) => AdapterTensors | undefined {
   const modules = new Map(targetedModules(model, adapter).map((one) => [one.name, one] as const));
   return (name) => {
-    const { inSize, outSize } = defined(modules.get(`${prefix}${name}`), `${name} has an adapter`);
+    const module = modules.get(`${prefix}${name}`);
+    if (!module) return undefined;
+    const { inSize, outSize } = module;
     const own = {
       a: ir.input(`${name}.lora_A.weight`, [adapter.r, inSize]),
       b: ir.input(`${name}.lora_B.weight`, [outSize, adapter.r]),

@@ -99,7 +99,7 @@ function graphsOf(setup: AdapterSetup): readonly Graph[] {
   const [vocabulary = 1, width = 1] = spec.shape;
   const pieces = headPieces(vocabulary, batch.sequences * batch.contextLength, width);
   const own = storedKind(spec, kind);
-  const blocks = [...layersByKind(decoder).values()].flatMap((layer) =>
+  const blocks = [...layersByKind(setup).values()].flatMap((layer) =>
     Object.values(adapterBlocks(setup, layer, true)),
   );
   return [
