@@ -5,6 +5,7 @@ import { addExport } from "./commands/export.ts";
 import { addFetch } from "./commands/fetch.ts";
 import { addFinetune } from "./commands/finetune.ts";
 import { addGguf } from "./commands/gguf.ts";
+import { addHost } from "./commands/host.ts";
 import { addJoin } from "./commands/join.ts";
 import { addMerge } from "./commands/merge.ts";
 import { addRun } from "./commands/run.ts";
@@ -64,6 +65,7 @@ function buildProgram(io: Io, setExitCode: (code: number) => void): Command {
     addDemo,
     addRun,
     addUp,
+    addHost,
     addJoin,
     addStatus,
     addVerify,

@@ -1,4 +1,4 @@
-// Coordinators as a program uses them: a run folder, a port, and the run goes on; or a host of many.
+// Coordinators as a program uses them: a run's folder, a port, and it goes on; or a host of many.
 // Not a command: texts for people and exit codes are the command line's.
 import { defined } from "@manyhands/base/assert";
 import type { FinishReason } from "@manyhands/protocol/events";

@@ -21,12 +21,14 @@ export type AskOptions = {
 };
 
 const TIMEOUT_MS = 15_000;
+/** A text on its way to a host, and the first weights that it makes. */
+const UPLOAD_TIMEOUT_MS = 600_000;
 
 export async function ask(path: string, options: AskOptions = {}): Promise<Answer<Response>> {
   const { token = null, method = "GET", body, signal } = options;
   const headers: Record<string, string> = { accept: "application/json" };
   if (token !== null) headers["authorization"] = `Bearer ${token}`;
-  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  const limit = AbortSignal.timeout(body === undefined ? TIMEOUT_MS : UPLOAD_TIMEOUT_MS);
   try {
     const response = await fetch(path, {
       method,

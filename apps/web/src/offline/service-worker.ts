@@ -1,6 +1,6 @@
 // The service worker: the page works while the coordinator is away. It never answers for a run:
-// what is live comes from the network or not at all. Nor does it keep the runtime's WASM: the device
-// does (packages/worker, runtime-files.ts), which shows how far its download is.
+// what is live comes from the network or not at all. Nor does it keep the runtime's WASM: the
+// device does (packages/worker, runtime-files.ts), which shows how far its download is.
 /// <reference lib="webworker" />
 
 declare const self: ServiceWorkerGlobalScope;

@@ -10,9 +10,9 @@ import { HOST, keepOwnerToken, ownerTokenOf } from "./owner-token.ts";
 
 /** Parameters of each template, and the budgets that the slider offers. */
 const TEMPLATES = {
-  tiny: { parameters: 100_000 },
-  small: { parameters: 900_000 },
-  medium: { parameters: 12_000_000 },
+  tiny: { parameters: 133_440 },
+  small: { parameters: 820_352 },
+  medium: { parameters: 12_588_672 },
 } as const;
 type Template = keyof typeof TEMPLATES;
 const TEMPLATE_NAMES = ["tiny", "small", "medium"] as const;
@@ -52,7 +52,12 @@ async function create(draft: Draft & { readonly file: File }): Promise<Outcome> 
   return { kind: "created", created };
 }
 
-export function CreateRun(): ReactNode {
+export type CreateRunProps = {
+  /** The run is there, and this browser has its tokens. */
+  readonly onCreated: (runId: string) => void;
+};
+
+export function CreateRun({ onCreated }: CreateRunProps): ReactNode {
   const { owner } = texts;
   const [draft, setDraft] = useState<Draft>(() => ({
     name: "",
@@ -69,7 +74,9 @@ export function CreateRun(): ReactNode {
     event.preventDefault();
     if (file === null) return;
     setOutcome({ kind: "asking" });
-    setOutcome(await create({ ...draft, file }));
+    const made = await create({ ...draft, file });
+    setOutcome(made);
+    if (made.kind === "created") onCreated(made.created.runId);
   };
   return (
     <Card title={owner.createTitle}>
@@ -183,15 +190,9 @@ function OutcomeNotice({ outcome }: { readonly outcome: Outcome | null }): React
   const { owner, home } = texts;
   if (outcome?.kind === "failed") return <Notice kind="bad">{outcome.message}</Notice>;
   if (outcome?.kind !== "created") return null;
-  const { joinUrl, runId } = outcome.created;
-  const isHere = URL.parse(joinUrl)?.origin === location.origin;
   return (
     <Notice kind="good" title={owner.created}>
-      {isHere ? (
-        <Link href={`/runs/${runId}`}>{home.open}</Link>
-      ) : (
-        <a href={joinUrl}>{home.open}</a>
-      )}
+      <Link href={`/runs/${outcome.created.runId}`}>{home.open}</Link>
     </Notice>
   );
 }

@@ -132,18 +132,31 @@ function Invite({ runId }: { readonly runId: string }): ReactNode {
 
 type ExportedFile = { readonly name: string; readonly byteLength: number };
 
+const ASKS_AGAIN_MS = 2_000;
+
+/** The finished model's files. They come a while after the end: it is measured first. */
+function useExport(runId: string, token: string, isOver: boolean): readonly ExportedFile[] {
+  const [files, setFiles] = useState<readonly ExportedFile[]>([]);
+  const isWaiting = isOver && files.length === 0;
+  useEffect(() => {
+    const ask = async (): Promise<void> => {
+      const path = `/runs/${runId}/export`;
+      const answer = await askJson<readonly ExportedFile[]>(path, { token });
+      if (answer.ok) setFiles(answer.value);
+    };
+    void ask();
+    const timer = isWaiting ? setInterval(() => void ask(), ASKS_AGAIN_MS) : undefined;
+    return () => clearInterval(timer);
+  }, [runId, token, isWaiting]);
+  return files;
+}
+
 function ExportCard({ view, token }: WithToken): ReactNode {
   const { owner } = texts;
   const { runId } = view;
-  const [files, setFiles] = useState<readonly ExportedFile[]>([]);
-  const phase = view.status?.phase;
+  const isOver = view.status?.phase === "finished";
+  const files = useExport(runId, token, isOver);
   const [problem, setProblem] = useState<string | null>(null);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the export comes with the last phase
-  useEffect(() => {
-    void askJson<readonly ExportedFile[]>(`/runs/${runId}/export`, { token }).then((answer) => {
-      if (answer.ok) setFiles(answer.value);
-    });
-  }, [runId, token, phase]);
   const save = async (name: string): Promise<void> => {
     const path = `/runs/${runId}/export/${encodeURIComponent(name)}`;
     const answer = await ask(path, { token });
@@ -154,7 +167,7 @@ function ExportCard({ view, token }: WithToken): ReactNode {
     <Card title={owner.exportTitle}>
       {problem === null ? null : <Notice kind="bad">{problem}</Notice>}
       {files.length === 0 ? (
-        <p className="soft">{owner.exportNotYet}</p>
+        <p className="soft">{isOver ? owner.exportSoon : owner.exportNotYet}</p>
       ) : (
         <>
           <p className="soft small">{owner.exportFiles}</p>

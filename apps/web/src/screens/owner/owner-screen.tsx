@@ -12,24 +12,33 @@ type RunSummary = { readonly runId: string; readonly name: string };
 export function OwnerScreen(): ReactNode {
   const { owner } = texts;
   const [runs, setRuns] = useState<readonly RunSummary[] | null>(null);
+  const [created, setCreated] = useState<string | null>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new run is in a new list
   useEffect(() => {
     void askJson<readonly RunSummary[]>("/runs").then((answer) =>
       setRuns(answer.ok ? answer.value : []),
     );
-  }, []);
+  }, [created]);
   return (
     <div className="stack">
       <Title title={owner.title}>{owner.lead}</Title>
       {runs === null ? <Meter value={null} label={texts.frame.loading} /> : null}
-      {runs === null ? null : <Runs runs={runs} />}
-      <CreateRun />
+      {runs === null ? null : <Runs key={created} runs={runs} first={created} />}
+      <CreateRun onCreated={setCreated} />
     </div>
   );
 }
 
-function Runs({ runs }: { readonly runs: readonly RunSummary[] }): ReactNode {
+type RunsProps = {
+  readonly runs: readonly RunSummary[];
+  /** The one to begin with. */
+  readonly first: string | null;
+};
+
+function Runs({ runs, first }: RunsProps): ReactNode {
   const { owner, home } = texts;
-  const [chosen, setChosen] = useState(runs[0]?.runId ?? null);
+  const [picked, setChosen] = useState(first);
+  const chosen = picked ?? runs[0]?.runId ?? null;
   const id = useId();
   if (chosen === null) {
     return (
