@@ -4,6 +4,7 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import type { CreateRun } from "@manyhands/coordinator/open-run";
 import { type Coordinator, startCoordinator } from "@manyhands/coordinator/serve";
 import { build } from "esbuild";
 import { prepareRun } from "manyhands/run-file/freeze";
@@ -75,6 +76,15 @@ seed: 7
 license: CC0-1.0
 `;
 
+/** The tiny run, or what an edit of its file makes of it; file and data are written to a folder. */
+export async function tinyRun(folder: string, edit: (text: string) => string): Promise<CreateRun> {
+  const text = "the quick brown fox jumps over the lazy dog. ".repeat(700);
+  await writeFile(join(folder, "corpus.txt"), text);
+  await writeFile(join(folder, "run.yaml"), edit(RUN_FILE).replace("STEPS", "4"));
+  const prepared = prepareRun(await loadRunFile(join(folder, "run.yaml")));
+  return { run: prepared.run, weights: prepared.initialWeights, files: prepared.files };
+}
+
 /** A run that goes on for as long as the test. */
 export async function hostTiny(
   t: TestContext,
@@ -82,16 +92,7 @@ export async function hostTiny(
   { innerSteps = 4, port = 0, edit = (text: string) => text } = {},
 ): Promise<Coordinator & { restart(): Promise<Coordinator> }> {
   const folder = await mkdtemp(join(tmpdir(), "manyhands-browser-"));
-  const text = "the quick brown fox jumps over the lazy dog. ".repeat(700);
-  await writeFile(join(folder, "corpus.txt"), text);
-  const runFile = edit(RUN_FILE.replace("STEPS", String(innerSteps)));
-  await writeFile(join(folder, "run.yaml"), runFile);
-  const prepared = prepareRun(await loadRunFile(join(folder, "run.yaml")));
-  const create = {
-    run: prepared.run,
-    weights: prepared.initialWeights,
-    files: prepared.files,
-  };
+  const create = await tinyRun(folder, (text) => edit(text.replace("STEPS", String(innerSteps))));
   const begin = (at: number): Promise<Coordinator> =>
     startCoordinator({ runFolder: join(folder, "out"), create, page, port: at });
   let current = await begin(port);

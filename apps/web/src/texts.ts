@@ -80,6 +80,9 @@ const contribute = {
   perhaps: "It may fit: this browser does not say how much memory there is.",
   cannot: "This browser cannot train.",
   otherRun: "A run that fits",
+  noOtherRun:
+    "Another device may train it. This coordinator has no other run that fits here and whose link " +
+    "this browser has opened; you can still watch this one.",
   begin: "Train with this device",
   beginAnyway: "Try it",
   resume: "Go on training",

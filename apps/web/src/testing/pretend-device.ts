@@ -52,6 +52,7 @@ export function makeDevice(): Device {
       return () => listeners.delete(listener);
     },
     look: ask("look"),
+    fitOf: async () => "fits",
     start: (_, name) => asked.push(`start ${name}`),
     finish: ask("finish"),
     pause: ask("pause"),

@@ -2,7 +2,7 @@
 // everything heavy is in the thread's own bundle.
 import { canonicalJson } from "@manyhands/base/canonical";
 import { type DeviceSettings, defaultSettings, settingsDecoder } from "../device/settings.ts";
-import { type Device, type DeviceView, IDLE_VIEW } from "./device-view.ts";
+import { type Device, type DeviceView, type Fit, IDLE_VIEW } from "./device-view.ts";
 import { kindOfDevice, Surroundings } from "./page-conditions.ts";
 import type { ComputeChoice, FromThread, RuntimeFiles, ToThread } from "./thread-messages.ts";
 
@@ -60,6 +60,10 @@ class ConnectedDevice implements Device {
 
   look(url: string): void {
     this.#tell({ kind: "look", url });
+  }
+
+  async fitOf(url: string): Promise<Fit | null> {
+    return (await this.#ask((id) => ({ kind: "fit", id, url }))) as Fit | null;
   }
 
   start(url: string, name: string): void {

@@ -6,7 +6,7 @@ import type { Trouble } from "../host/fetch-run.ts";
 import type { DeviceView } from "./device-view.ts";
 import { DeviceWork } from "./device-work.ts";
 import { exportKeys, type Home, importKeys, keepIntent, keptIntent, openHome } from "./home.ts";
-import { lookAt, type Prospect, weigh } from "./look.ts";
+import { type LookOptions, lookAt, type Prospect, weigh } from "./look.ts";
 import type { FromThread, PageConditions, ToThread } from "./thread-messages.ts";
 import { viewOf } from "./view.ts";
 
@@ -81,6 +81,11 @@ export class DeviceThread {
       case "settings":
         await this.#setSettings(message.settings);
         return;
+      case "fit": {
+        const found = await lookAt(message.url, await this.#home, this.#lookOptions());
+        this.#answer(message.id, found.ok ? found.value.offer.fit : null);
+        return;
+      }
       case "export-key":
         this.#answer(message.id, await exportKeys((await this.#home).shelf));
         return;
@@ -92,12 +97,16 @@ export class DeviceThread {
     }
   }
 
+  #lookOptions(): LookOptions {
+    return { ...this.#hello, settings: this.#settings };
+  }
+
   async #look(url: string): Promise<void> {
     const home = await this.#home;
     clearTimeout(this.#laterTimer);
     if (this.#isAtWork()) return;
     this.#work = null;
-    const found = await lookAt(url, home, { ...this.#hello, settings: this.#settings });
+    const found = await lookAt(url, home, this.#lookOptions());
     this.#prospect = found.ok ? found.value : null;
     this.#lookTrouble = found.ok ? null : found.error;
     this.#bytesUsed = () => home.traffic.ofRun;
@@ -132,7 +141,7 @@ export class DeviceThread {
     const home = await this.#home;
     if (this.#isAtWork()) return;
     if (this.#prospect?.url !== url) {
-      const found = await lookAt(url, home, { ...this.#hello, settings: this.#settings });
+      const found = await lookAt(url, home, this.#lookOptions());
       if (!found.ok) {
         this.#lookTrouble = found.error;
         return;
@@ -175,10 +184,9 @@ export class DeviceThread {
     this.#settings = settings;
     this.#work?.setSettings(settings);
     if (!this.#prospect || this.#isAtWork()) return;
-    const options = { ...this.#hello, settings };
     this.#prospect = {
       ...this.#prospect,
-      ...(await weigh(this.#prospect.run, await this.#home, options)),
+      ...(await weigh(this.#prospect.run, await this.#home, this.#lookOptions())),
     };
   }
 

@@ -61,12 +61,14 @@ export type DeviceView = {
   readonly problem: { readonly message: string; readonly hint: string | null } | null;
 };
 
-/** A store and its questions; every method returns at once, what follows comes as a new view. */
+/** A store and its questions; what is asked for returns at once, what follows is a new view. */
 export type Device = {
   readonly view: () => DeviceView;
   readonly subscribe: (listener: () => void) => () => void;
   /** Finds out what the run would cost here. Downloads nothing heavy. */
   look(joinUrl: string): void;
+  /** How another run would fit here; null where it cannot be read. Downloads nothing heavy. */
+  fitOf(joinUrl: string): Promise<Fit | null>;
   start(joinUrl: string, name: string): void;
   /** Completes this round, then stops. */
   finish(): void;

@@ -39,6 +39,7 @@ export type ToThread =
   | { readonly kind: "finish" | "pause" | "resume" | "leave" }
   | { readonly kind: "settings"; readonly settings: DeviceSettings }
   | { readonly kind: "conditions"; readonly conditions: PageConditions }
+  | { readonly kind: "fit"; readonly id: number; readonly url: string }
   | { readonly kind: "export-key"; readonly id: number }
   | { readonly kind: "import-key"; readonly id: number; readonly text: string };
 

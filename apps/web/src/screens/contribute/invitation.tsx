@@ -5,7 +5,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { Link } from "wouter";
 import { theDevice } from "../../device/use-device.ts";
 import { askJson } from "../../feed/http.ts";
-import { tokenOf } from "../../feed/links.ts";
+import { joinLinkOf } from "../../feed/links.ts";
 import type { RunView } from "../../feed/run-view.ts";
 import { bytesText } from "../../format.ts";
 import { texts } from "../../texts.ts";
@@ -153,17 +153,26 @@ function costs(offer: Offer): readonly Field[] {
 
 type RunSummary = { readonly runId: string; readonly name: string; readonly phase: string };
 
-/** Smaller runs of this coordinator that this browser has a link of. */
+/** Open runs of this coordinator that this browser has a link of, and that fit this device. */
+async function runsThatFit(runId: string): Promise<readonly RunSummary[]> {
+  const answer = await askJson<readonly RunSummary[]>("/runs");
+  if (!answer.ok) return [];
+  const fitting: RunSummary[] = [];
+  for (const run of answer.value) {
+    const link = joinLinkOf(run.runId);
+    if (run.phase === "finished" || run.runId === runId || link === null) continue;
+    if ((await theDevice().fitOf(link)) === "fits") fitting.push(run);
+  }
+  return fitting;
+}
+
 function OtherRuns({ runId }: { readonly runId: string }): ReactNode {
-  const [others, setOthers] = useState<readonly RunSummary[]>([]);
+  const [others, setOthers] = useState<readonly RunSummary[] | null>(null);
   useEffect(() => {
-    void askJson<readonly RunSummary[]>("/runs").then((answer) => {
-      if (!answer.ok) return;
-      const open = answer.value.filter(({ phase }) => phase !== "finished");
-      setOthers(open.filter((run) => run.runId !== runId && tokenOf(run.runId) !== null));
-    });
+    void runsThatFit(runId).then(setOthers);
   }, [runId]);
-  if (others.length === 0) return null;
+  if (others === null) return null;
+  if (others.length === 0) return <p className="soft">{texts.contribute.noOtherRun}</p>;
   return (
     <div className="row wrap">
       {others.map((run) => (
