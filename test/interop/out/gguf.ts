@@ -9,9 +9,9 @@ import { GGUF_TYPES, type GgufType, writeGguf } from "@manyhands/engine/convert/
 import { withAdapter } from "@manyhands/engine/convert/weight-source";
 import { decodeBlocks, encodeBlocks } from "@manyhands/engine/gguf/blocks";
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
+import { readGguf } from "@manyhands/engine/testing/read-gguf";
 import { logitsOf, lossOf } from "./logits.ts";
 import type { Check, Tuned } from "./main.ts";
-import { readGguf } from "./read-gguf.ts";
 
 export type GgufFile = {
   readonly model: Tuned;
@@ -103,7 +103,7 @@ function blocksCase(work: string): object {
 
 /** What the file's tensors mean by our own decoder, one after the other. */
 function tensorValues(file: string): Uint8Array {
-  const parts = readGguf(readFileSync(file)).map(({ type, bytes }) => {
+  const parts = readGguf(readFileSync(file)).tensors.map(({ type, bytes }) => {
     return new Uint8Array(decodeBlocks(type, bytes).buffer);
   });
   return Buffer.concat(parts);

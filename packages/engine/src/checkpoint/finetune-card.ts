@@ -106,7 +106,8 @@ function heading({ name, kind, base, devices }: FinetuneCard): string {
   const commit = base.commit === undefined ? "" : ` (commit ${plain(base.commit)})`;
   const what = kind === "adapter" ? "A LoRA adapter for" : "All weights, fine-tuned, of";
   const who = devices === 1 ? "one device" : `${devices} devices together`;
-  return `# ${plain(name)}\n\n${what} ${plain(base.name)}${commit}, trained with Manyhands by ${who}.`;
+  const text = `${what} ${plain(base.name)}${commit}, trained with Manyhands by ${who}.`;
+  return `# ${plain(name)}\n\n${text}`;
 }
 
 function lossRows({ losses }: FinetuneCard): [Cell, Cell][] {
@@ -235,7 +236,7 @@ function licence({ base, license }: Front): string {
   const theirs =
     base.license === null
       ? "The base's card states no licence: look it up before you pass this on."
-      : `The base's card states ${plain(base.license)}, which goes on to hold for what is made of it.`;
+      : `The base's card states ${plain(base.license)}, which holds for what is made of it too.`;
   return `${own}\n\n${theirs}`;
 }
 

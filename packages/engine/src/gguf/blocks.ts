@@ -6,8 +6,7 @@ import { encodeFloats } from "../checkpoint/encode-values.ts";
 import { decodeFloats } from "../checkpoint/stored-values.ts";
 import { halfOfFloat } from "../quantize/half.ts";
 
-export const BLOCK_TYPES = ["F32", "F16", "Q8_0", "Q4_0"] as const;
-export type BlockType = (typeof BLOCK_TYPES)[number];
+export type BlockType = "F32" | "F16" | "Q8_0" | "Q4_0";
 
 /** ggml's numbers for these types. */
 export const TYPE_IDS: Readonly<Record<BlockType, number>> = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 8 };

@@ -55,10 +55,10 @@ function llamaCppName(config: LlamaConfig): string {
 function familyReason(config: LlamaConfig): string | undefined {
   const { modelType, ropeScaling, layerTypes } = config;
   if (modelType === "bitnet") {
-    return "llama.cpp's bitnet gates by SiLU and keeps activations whole; this one needs relu² and 8 bits";
+    return "llama.cpp's bitnet has SiLU and whole activations; this one has relu² and 8 bits";
   }
   if (ropeScaling?.ropeType === "llama3" && modelType !== undefined) {
-    return `llama.cpp stretches rotary frequencies as Llama 3 does for llama only, not ${modelType}`;
+    return `llama.cpp stretches frequencies as Llama 3 does for llama only, not ${modelType}`;
   }
   if (config.attentionBias === true && modelType !== undefined) {
     return `llama.cpp's ${modelType} has no attention_bias`;

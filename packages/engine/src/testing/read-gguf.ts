@@ -1,14 +1,16 @@
+// tidy-ignore dead-file: it reads files for tests.
 // The tensors of a GGUF file that we wrote ourselves: just enough of a reader to check it.
 // It deliberately checks nothing: a product would have to.
-import { type BlockType, bytesOf, TYPE_IDS } from "@manyhands/engine/gguf/blocks";
+import { type BlockType, bytesOf, TYPE_IDS } from "../gguf/blocks.ts";
 
 export type GgufTensorBytes = {
   readonly name: string;
+  readonly shape: readonly number[];
   readonly type: BlockType;
   readonly bytes: Uint8Array;
 };
 
-const [BOOL, STRING, ARRAY] = [7, 8, 9];
+const [FLOAT, BOOL, STRING, ARRAY] = [6, 7, 8, 9];
 const ALIGNMENT = 32;
 
 class Cursor {
@@ -35,25 +37,30 @@ class Cursor {
     return this.#bytes.toString("utf8", this.at - length, this.at);
   }
 
-  skip(type: number): void {
-    if (type === STRING) {
-      this.text();
-    } else if (type === ARRAY) {
+  value(type: number): unknown {
+    if (type === STRING) return this.text();
+    if (type === ARRAY) {
       const inner = this.u32();
-      for (let left = this.u64(); left > 0; left--) this.skip(inner);
-    } else {
-      this.at += type === BOOL ? 1 : 4;
+      return Array.from({ length: this.u64() }, () => this.value(inner));
     }
+    this.at += type === BOOL ? 1 : 4;
+    if (type === BOOL) return this.#bytes[this.at - 1] === 1;
+    return type === FLOAT
+      ? this.#bytes.readFloatLE(this.at - 4)
+      : this.#bytes.readInt32LE(this.at - 4);
   }
 }
 
-export function readGguf(bytes: Buffer): readonly GgufTensorBytes[] {
+export type GgufContent = {
+  readonly metadata: ReadonlyMap<string, unknown>;
+  readonly tensors: readonly GgufTensorBytes[];
+};
+
+export function readGguf(bytes: Buffer): GgufContent {
   const cursor = new Cursor(bytes);
   const [tensors, keys] = [cursor.u64(), cursor.u64()];
-  for (let i = 0; i < keys; i++) {
-    cursor.text();
-    cursor.skip(cursor.u32());
-  }
+  const metadata = new Map<string, unknown>();
+  for (let i = 0; i < keys; i++) metadata.set(cursor.text(), cursor.value(cursor.u32()));
   const types = new Map(Object.entries(TYPE_IDS).map(([name, id]) => [id, name as BlockType]));
   const lines = Array.from({ length: tensors }, () => {
     const name = cursor.text();
@@ -62,8 +69,9 @@ export function readGguf(bytes: Buffer): readonly GgufTensorBytes[] {
     return { name, shape, type, offset: cursor.u64() };
   });
   const data = Math.ceil(cursor.at / ALIGNMENT) * ALIGNMENT;
-  return lines.map(({ name, shape, type, offset }) => {
+  const content = lines.map(({ name, shape, type, offset }) => {
     const start = data + offset;
-    return { name, type, bytes: bytes.subarray(start, start + bytesOf(type, shape)) };
+    return { name, shape, type, bytes: bytes.subarray(start, start + bytesOf(type, shape)) };
   });
+  return { metadata, tensors: content };
 }
