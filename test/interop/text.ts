@@ -1,5 +1,5 @@
-// text: tokenizers of every supported kind, saved by the real transformers, read by us: ids, decoded
-// text and rendered conversations are those that transformers gives, on texts that try hard.
+// text: tokenizers of every supported kind, saved by the real transformers, read by us: ids,
+// decoded text and rendered conversations are those of transformers, on texts that try hard.
 // Not part of npm test, which needs no Python; two small cases are kept for it in vectors/engine.
 //
 // Usage: text.ts <python> <work folder> [--vectors]

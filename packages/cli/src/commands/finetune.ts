@@ -11,9 +11,9 @@ import { exampleText, jsonOption, memorySize, wholeNumber } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 const HELP = `
-Data is .txt, or .jsonl with one of these in every line: {"text": …}, {"prompt": …, "completion": …},
-{"messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]}. Of conversations
-and completions only what is answered is learnt, unless --loss all.
+Data is .txt, or .jsonl with one of these in every line: {"text": …},
+{"prompt": …, "completion": …}, {"messages": [{"role": "user", "content": …}, {"role": "assistant",
+"content": …}]}. Of conversations and completions only the answers are learnt, unless --loss all.
 
 The folder of --out gets the adapter (or the model) with its card, report.html and summary.json, and
 while it runs a checkpoint: the same command goes on where it was interrupted. Ctrl-C saves and

@@ -2,9 +2,10 @@
 // are taken to measure them; nothing is kept.
 import { adapterCount } from "@manyhands/engine/adapters/config";
 import { architectureOf, parameterCount } from "@manyhands/engine/model/config";
+import type { FineTunePlan } from "@manyhands/engine/train/fine-tune-plan";
 import { bytesText, countText, durationText, groupedText } from "../terminal/format.ts";
 import { type Io, print, printJson } from "../terminal/io.ts";
-import { type MemoryNeed, memoryLimit, memoryNeed } from "./memory.ts";
+import { memoryLimit, memoryNeed } from "./memory.ts";
 import { openTuner } from "./open-tuner.ts";
 import type { Prepared } from "./prepare.ts";
 import type { FinetunePaths } from "./run-files.ts";
@@ -15,7 +16,7 @@ import { stepBatches } from "./training.ts";
 const MEASURED_STEPS = 3;
 
 export type DryRun = {
-  readonly need: MemoryNeed;
+  readonly need: FineTunePlan;
   readonly limit: number;
   readonly fits: boolean;
   readonly secondsPerStep: number | null;
@@ -70,19 +71,22 @@ function describeData({ config, files, data }: Prepared, io: Io): void {
   const { facts } = data;
   const model = `${architectureOf(config)}, ${countText(parameterCount(config))} parameters`;
   print(io, `model: ${model}, ${files.dtype}, ${bytesText(files.bytes)}`);
-  print(
-    io,
-    `data: ${groupedText(facts.documents)} documents, ${countText(facts.tokens)} tokens to train on ` +
-      `(${countText(facts.counted)} counted), ${countText(facts.validationTokens)} held out`,
-  );
-  if (facts.badLineCount > 0) print(io, `      ${facts.badLineCount} bad lines are left out`);
+  const counts = [
+    `documents ${groupedText(facts.documents)}`,
+    `tokens to train on ${countText(facts.tokens)} (${countText(facts.counted)} counted)`,
+    `held out ${countText(facts.validationTokens)}`,
+  ];
+  print(io, `data: ${counts.join(", ")}`);
+  if (facts.badLineCount > 0) print(io, `      bad lines, left out: ${facts.badLineCount}`);
 }
 
 function describeFit({ need, limit, fits }: DryRun, io: Io): void {
   const parts = [
     `base ${bytesText(need.baseBytes)}`,
-    `trained numbers and optimiser ${bytesText(need.trainedBytes)}`,
-    `a step ${bytesText(need.activationBytes)}`,
+    `trained numbers ${bytesText(need.trainableBytes)}`,
+    `optimiser ${bytesText(need.optimizerBytes)}`,
+    `activations ${bytesText(need.activationBytes)}`,
+    `runtime and copies ${bytesText(need.workBytes)}`,
   ];
   const total = `${bytesText(need.totalBytes)} of ${bytesText(limit)}`;
   print(io, `memory: ${total} (${parts.join(", ")})`);

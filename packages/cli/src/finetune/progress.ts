@@ -1,5 +1,5 @@
-// What a person sees of fine-tuning: a line redrawn in place on a terminal, a line per validation on
-// a pipe, or JSON. It measures nothing; it is told.
+// What a person sees of fine-tuning: a line redrawn in place on a terminal, a line per validation
+// on a pipe, or JSON. It measures nothing; it is told.
 import { clockText, countText, lossText } from "../terminal/format.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { progressBar } from "../terminal/sparkline.ts";

@@ -1,5 +1,5 @@
-// What a fine-tuning run is made of: everything that its final weights depend on. Two runs with the
-// same recipe end in the same weights; a folder goes on only with the recipe that it was begun with.
+// What a fine-tuning run is made of: everything that its final weights depend on. Two runs with
+// the same recipe end in the same weights; a folder goes on only with the one it was begun with.
 import { createHash } from "node:crypto";
 import type { AdapterConfig } from "@manyhands/engine/adapters/config";
 import type { Layout } from "@manyhands/engine/data/text-batches";

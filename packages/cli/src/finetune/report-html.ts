@@ -1,4 +1,5 @@
-// report.html of a fine-tuning run: the losses as a picture, and what it was made of. Self-contained.
+// report.html of a fine-tuning run: the losses as a picture, and what it was made of.
+// Self-contained, no scripts.
 import { type LossCurves, lossChart } from "../report/charts.ts";
 import { REPORT_STYLE } from "../report/report-style.ts";
 import { escapeText } from "../report/svg.ts";
@@ -64,7 +65,8 @@ ${number(clockText(summary.trainingSeconds * 1_000), "minutes of training")}
 </section>
 <section><h2>Data</h2>
 <div class="scroll"><table>
-<thead><tr><th>file</th><th class="number">lines</th><th class="number">size</th><th>SHA-256</th></tr></thead>
+<thead><tr><th>file</th><th class="number">lines</th><th class="number">size</th>
+<th>SHA-256</th></tr></thead>
 <tbody>${files.join("\n")}</tbody>
 </table></div>
 </section>

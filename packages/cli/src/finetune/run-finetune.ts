@@ -114,7 +114,8 @@ function tellBadLines({ data }: Prepared, io: Io): void {
   for (const { file, line, reason } of badLines) remark(io, `${file}, line ${line}: ${reason}`);
   const more = badLineCount - badLines.length;
   if (more > 0) remark(io, `and ${groupedText(more)} more`);
-  remark(io, `${groupedText(badLineCount)} bad lines are left out (--strict ends at the first).`);
+  const lines = badLineCount === 1 ? "1 bad line is" : `${groupedText(badLineCount)} bad lines are`;
+  remark(io, `${lines} left out (--strict ends at the first).`);
 }
 
 async function tellFinished(options: {
@@ -163,7 +164,11 @@ class Run {
     try {
       const end = await Promise.race([work, forced]);
       this.#progress.close();
-      if (end === "forced") return EXIT_INTERRUPTED;
+      if (end === "forced") {
+        release();
+        // The step in progress cannot be interrupted; a checkpoint that is half written is no loss.
+        process.exit(EXIT_INTERRUPTED);
+      }
       if (end.summary) {
         announce(end.summary, { paths: this.#options.paths, json, io });
         return EXIT_OK;

@@ -1,4 +1,4 @@
-// The learning rate of every step, as a share of its peak. Pure; a run's steps are known beforehand.
+// The learning rate of every step, as a share of its peak. Pure: a run's steps are known before.
 
 export const SCHEDULES = ["constant", "linear", "cosine", "wsd"] as const;
 export type ScheduleKind = (typeof SCHEDULES)[number];
