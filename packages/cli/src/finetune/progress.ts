@@ -8,8 +8,8 @@ import type { LossPoint } from "./checkpoint-file.ts";
 import type { Recipe } from "./recipe.ts";
 import type { StepReport } from "./training.ts";
 
-const BAR_CELLS = 16;
-/** Steps whose mean time foretells the rest. */
+const BAR_CELLS = 10;
+/** Steps whose median time foretells the rest: one that was stopped with Ctrl-Z does not count. */
 const RECENT_STEPS = 20;
 
 export class FinetuneProgress {
@@ -66,16 +66,16 @@ export class FinetuneProgress {
     this.#screen?.close();
   }
 
-  /** By the mean of the newest steps; null before the first. */
+  /** By the median of the newest steps; null before the first. */
   secondsLeft(): number | null {
     if (!this.#newest || this.#recent.length === 0) return null;
-    const mean = this.#recent.reduce((sum, ms) => sum + ms, 0) / this.#recent.length;
-    return ((this.#recipe.steps - this.#newest.step) * mean) / 1_000;
+    const median = this.#recent.toSorted((a, b) => a - b)[this.#recent.length >> 1] ?? 0;
+    return ((this.#recipe.steps - this.#newest.step) * median) / 1_000;
   }
 
   #draw(): void {
     if (!this.#screen) return;
-    const keys = this.#isPaused ? "paused, p goes on" : "p pauses";
+    const keys = this.#isPaused ? "paused (p)" : "p: pause";
     this.#screen.draw([`${this.#text()} · ${keys}`.slice(0, this.#screen.width - 1)]);
   }
 

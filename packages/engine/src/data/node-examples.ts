@@ -30,7 +30,7 @@ const FORMATS: { readonly [ending: string]: DataFileFacts["format"] } = {
 };
 const LINE_BREAK = 10;
 /** A longer line is not held in memory: it is a bad one. */
-const LINE_BYTES_MAX = 1 << 26;
+const LINE_BYTES_MAX = 1 << 24;
 /** A text is handed on in parts of about this size, cut where a line begins with a letter. */
 const PART_CHARS = 1 << 18;
 const LINE_START = /\n(?=[^\s])/g;

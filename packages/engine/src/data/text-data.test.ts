@@ -89,6 +89,9 @@ test("BOS begins a text and is never learnt, EOS ends it and is", async () => {
 });
 
 test("bad lines are named and counted, and end it only if strict", async () => {
+  const deep = `{"messages":[{"role":"user","content":${"[".repeat(1e5)}${"]".repeat(1e5)}}]}`;
+  const nested = await load("deep.jsonl", [deep, CHAT]);
+  assert.match(nested.facts.badLines[0]?.reason ?? "", /nested too deeply/);
   const lines = [{ text: "fine" }, "{", "", { text: 1 }, { messages: [CHAT.messages[0]] }, CHAT];
   const { facts, files } = await load("bad.jsonl", lines);
   assert.deepEqual(
@@ -101,6 +104,20 @@ test("bad lines are named and counted, and end it only if strict", async () => {
     return error instanceof InputError && /bad.jsonl, line 2: is no JSON/.test(error.message);
   });
   await assert.rejects(load("none.jsonl", ["{", "["]), /no line to learn from; none.jsonl, line 1/);
+});
+
+test("a line of 16 MiB is read, a longer one is a bad line, and the next is read again", async () => {
+  const line = (length: number): string => "x".repeat(length);
+  const lines = [line(2 ** 24), line(2 ** 24 + 1), { text: "short" }];
+  const { facts } = await load("lines.jsonl", lines);
+  assert.equal(facts.documents, 1);
+  assert.deepEqual(
+    facts.badLines.map(({ line, reason }) => [line, reason.slice(0, 14)]),
+    [
+      [1, "is no JSON: Un"],
+      [2, "is longer than"],
+    ],
+  );
 });
 
 test("a file's facts are its bytes, its lines and its SHA-256", async () => {

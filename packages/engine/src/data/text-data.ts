@@ -95,6 +95,7 @@ function chatDocument(
     return learnt.includes(true) ? ok({ ids, counted: learnt }) : err("has no assistant's turn");
   } catch (caught) {
     if (caught instanceof ChatError) return err(caught.message);
+    if (caught instanceof RangeError) return err("is nested too deeply");
     throw caught;
   }
 }

@@ -85,5 +85,6 @@ test("what a template refuses is an error with its words; what is no template, a
     },
   );
   assert.throws(() => new ChatTemplate("{% for %}"), InputError);
+  assert.equal(new ChatTemplate("x".repeat(1_000_000)).source.length, 1_000_000);
   assert.throws(() => new ChatTemplate("x".repeat(1_000_001)), InputError);
 });

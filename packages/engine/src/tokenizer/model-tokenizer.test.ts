@@ -116,5 +116,11 @@ test("what would be read otherwise than transformers reads it is refused by name
       return true;
     });
   }
+  const found = vector("qwen");
+  const added = found.tokenizer["added_tokens"] as Json[];
+  added.push({ id: 2 ** 22 - 1, content: "<far>", special: true, normalized: false });
+  assert.equal(new ModelTokenizer(filesOf(found)).vocabSize, 2 ** 22);
+  Object.assign(added.at(-1) ?? {}, { id: 2 ** 22 });
+  assert.throws(() => new ModelTokenizer(filesOf(found)), /an added token has no content or no id/);
   assert.throws(() => new ModelTokenizer({ tokenizer: "{" }), /tokenizer.json is no JSON/);
 });

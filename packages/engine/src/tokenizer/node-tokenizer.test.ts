@@ -1,6 +1,6 @@
 // A folder's tokenizer: its own file, bytes where the project made the model, or a refusal.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -26,6 +26,8 @@ test("the file of ours is bytes, without any file 256 rows are bytes, others are
     assert.equal(found.kind, "model");
     assert.equal(found.chat?.render({ messages: [{ role: "user", content: "x" }] }), "x");
     await assert.rejects(readTokenizer(folder, 300), /belongs to another model|tokens, the model/);
+    truncateSync(join(folder, "tokenizer.json"), 400_000_001); // sparse: no disk is filled
+    await assert.rejects(readTokenizer(folder, 300), /400000001 bytes; no tokenizer is as large/);
   } finally {
     rmSync(folder, { recursive: true });
   }

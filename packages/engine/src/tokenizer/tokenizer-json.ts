@@ -17,7 +17,7 @@ export type TokenizerParts = {
 /** Greater than any published tokenizer by a factor of ten. */
 export const TOKENIZER_BYTES_MAX = 400_000_000;
 /** Ids are places in a list; no model has as many rows as that. */
-const ID_MAX = 1 << 24;
+const ID_COUNT_MAX = 1 << 22;
 const HINT =
   "byte-pair tokenizers are supported, as Llama, SmolLM2, Qwen, Gemma, GPT-2 and BitNet have";
 /** GPT-2's words, as `tokenizers` has them: \s in Oniguruma's sense, which the library restores. */
@@ -156,7 +156,7 @@ export function addedToken(entry: Json, names: ReadonlySet<string>): AddedToken 
 }
 
 function isId(value: unknown): value is number {
-  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < ID_MAX;
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < ID_COUNT_MAX;
 }
 
 function unsupported(what: string): InputError {
