@@ -19,6 +19,8 @@ export type Pretence = {
   readonly status?: (status: RunStatus) => RunStatus;
   /** Tells so many rounds: those that there are, again and again. */
   readonly stretched?: number;
+  /** Of these, so many are closed by now: for runs that go on. */
+  readonly closed?: () => number;
   /** Changes a row before it is told: for damaged logs. */
   readonly row?: (row: PretendRun["rows"][number]) => PretendRun["rows"][number];
 };
@@ -78,9 +80,16 @@ function stretchedHistory({ history }: PretendRun, rounds: number | undefined): 
 /** What the routes read of a run, without a coordinator behind it. */
 function hosted(pretence: Pretence): HostedRun {
   const { run, row = (one) => one } = pretence;
+  const { stretched, closed } = pretence;
+  const history = stretchedHistory(run, stretched);
   const core = {
-    status: () => statusOfPretence(pretence),
-    history: stretchedHistory(run, pretence.stretched),
+    status: () => {
+      const status = statusOfPretence(pretence);
+      return closed ? { ...status, round: closed() } : status;
+    },
+    get history(): History {
+      return closed ? { ...history, points: history.points.slice(0, closed()) } : history;
+    },
     closedRows: run.closedRows,
     closedRounds: () => [],
     countReject: () => undefined,

@@ -60,7 +60,7 @@ export function pretences(): Readonly<Record<RunName, Pretence>> {
 }
 
 /** The status of a run with a thousand devices. */
-function withThousand(status: RunStatus): RunStatus {
+export function withThousand(status: RunStatus): RunStatus {
   const workers = Array.from({ length: 1_000 }, (_, index) => {
     const model = status.workers[index % status.workers.length];
     if (!model) throw new Error("a run has workers");

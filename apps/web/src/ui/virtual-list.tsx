@@ -27,13 +27,15 @@ export function VirtualList(props: VirtualListProps): ReactNode {
   const box = useRef<HTMLElement>(null);
   const [scrollTop, setScrollTop] = useState(0);
   const countBefore = useRef(count);
+  // What the browser told last: asking it for the place would make it lay out the whole page.
+  const isScrolled = useRef(false);
   const height = Math.min(heightMax, Math.max(rowHeight, count * rowHeight));
 
   useLayoutEffect(() => {
     const came = count - countBefore.current;
     countBefore.current = count;
     const element = box.current;
-    if (anchor === "top" && element && came > 0 && element.scrollTop > 0) {
+    if (anchor === "top" && element && came > 0 && isScrolled.current) {
       element.scrollTop += came * rowHeight;
     }
   }, [count, anchor, rowHeight]);
@@ -61,7 +63,10 @@ export function VirtualList(props: VirtualListProps): ReactNode {
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
       tabIndex={0}
       style={{ height }}
-      onScroll={(event) => setScrollTop(event.currentTarget.scrollTop)}
+      onScroll={({ currentTarget }) => {
+        isScrolled.current = currentTarget.scrollTop > 0;
+        setScrollTop(currentTarget.scrollTop);
+      }}
     >
       <ul className="list-space" style={{ height: count * rowHeight }}>
         {rows}
