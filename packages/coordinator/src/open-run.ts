@@ -5,7 +5,7 @@ import { rmSync } from "node:fs";
 import { InputError } from "@manyhands/base/errors";
 import type { FinishReason, RunEvent } from "@manyhands/protocol/events";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
-import { runIdOf } from "@manyhands/protocol/run-config";
+import { blobsOf, runIdOf } from "@manyhands/protocol/run-config";
 import type { RunState } from "@manyhands/protocol/state";
 import { platformSha256, rootOfBytes } from "./blobs/blob-hasher.ts";
 import { DiskBlobs } from "./blobs/disk-blobs.ts";
@@ -22,7 +22,7 @@ export type CreateRun = {
   readonly run: FrozenRun;
   /** The initial weights, flat, in the order of run.fragments. */
   readonly weights: Float32Array;
-  /** The data set's files, in the order of run.dataset.files. */
+  /** The blobs that training reads, in the order of the protocol's blobsOf. */
   readonly files: readonly Uint8Array[];
 };
 
@@ -129,10 +129,11 @@ function openLog(paths: RunPaths, keys: RunKeys, create: CreateRun | undefined):
 
 function storeFiles(create: CreateRun, blobs: DiskBlobs): void {
   const { files } = create.run.dataset;
-  for (const [index, file] of files.entries()) {
+  for (const [index, { root }] of blobsOf(create.run).entries()) {
     const bytes = create.files[index];
-    if (bytes === undefined || rootOfBytes(bytes) !== file.root) {
-      throw new InputError(`data file ${file.name}: its bytes are not those that the run names`, {
+    if (bytes === undefined || rootOfBytes(bytes) !== root) {
+      const name = files[index] ? `data file ${files[index].name}` : "the base file";
+      throw new InputError(`${name}: its bytes are not those that the run names`, {
         hint: "the file has changed since the run was frozen: start again",
       });
     }

@@ -32,13 +32,13 @@ import {
   WORKERS_MAX,
 } from "./limits.ts";
 import { assignmentDecoder, clientMessageDecoder, serverMessageDecoder } from "./messages.ts";
+import { modelDecoder } from "./model-config.ts";
 import {
   budgetDecoder,
   checkRunRules,
   datasetDecoder,
   fragmentDecoder,
   frozenRunDecoder,
-  modelDecoder,
   recipeDecoder,
   roundPolicyDecoder,
 } from "./run-config.ts";

@@ -4,8 +4,8 @@ import { canonicalHash } from "@manyhands/base/canonical";
 import {
   type Decoded,
   type DecodeProblem,
+  type Decoder,
   fallback,
-  flag,
   hex,
   integer,
   list,
@@ -32,23 +32,11 @@ import {
   UPDATE_TOKENS_MAX,
   WORKERS_MAX,
 } from "./limits.ts";
+import { contextLimitOf, modelDecoder, modelRules, type Rule } from "./model-config.ts";
+import { type Tuning, tuningDecoder } from "./tuning.ts";
 import { KERNEL_SET, PROTOCOL_VERSION } from "./version.ts";
 
 const DAY_MS = 86_400_000;
-
-/** A Hugging Face `LlamaConfig` in miniature, in camelCase. */
-export const modelDecoder = object({
-  vocabSize: integer(2, DIMENSION_MAX),
-  hiddenSize: integer(2, 65_536),
-  intermediateSize: integer(1, 1 << 18),
-  numHiddenLayers: integer(1, 256),
-  numAttentionHeads: integer(1, 1_024),
-  numKeyValueHeads: integer(1, 1_024),
-  maxPositionEmbeddings: integer(2, CONTEXT_LENGTH_MAX),
-  rmsNormEps: fallback(real(1e-12, 1e-2), 1e-5),
-  ropeTheta: fallback(real(1, 1e9), 10_000),
-  tieWordEmbeddings: fallback(flag, false),
-});
 
 const scheduleDecoder = object({
   /** Share of the budget with a linear rise from 0. */
@@ -133,13 +121,19 @@ export const fragmentDecoder = object({
 });
 export type FragmentSpec = Decoded<typeof fragmentDecoder>;
 
+/**
+ * What the data's bytes are: `bytes`, each a token; `ids`, tokens of the model's own tokenizer as
+ * 32-bit integers, little-endian.
+ */
+export const tokenizerDecoder = oneOf("bytes", "ids");
+
 /** All that the run id covers. */
-export const frozenRunDecoder = object({
+const frozenRunFields = object({
   protocolVersion: integer(1),
   kernelSet: text(NAME_CHARS_MAX),
   name: text(NAME_CHARS_MAX),
   model: modelDecoder,
-  tokenizer: oneOf("bytes"),
+  tokenizer: tokenizerDecoder,
   dataset: datasetDecoder,
   recipe: recipeDecoder,
   rounds: roundPolicyDecoder,
@@ -147,8 +141,12 @@ export const frozenRunDecoder = object({
   seed: integer(0),
   fragments: list(fragmentDecoder, { min: 1, max: FRAGMENTS_MAX }),
   initialWeightsRoot: hex(32),
+  /** Absent: a model is trained from nothing. */
+  tuning: fallback<Tuning | undefined>(tuningDecoder, undefined),
 });
-export type FrozenRun = Decoded<typeof frozenRunDecoder>;
+type FrozenRunFields = Decoded<typeof frozenRunFields>;
+export type FrozenRun = Omit<FrozenRunFields, "tuning"> & { readonly tuning?: Tuning | undefined };
+export const frozenRunDecoder: Decoder<FrozenRun> = frozenRunFields;
 
 /** What an owner decides; `freezeRun` adds what follows from it. */
 export type RunChoices = Omit<FrozenRun, "protocolVersion" | "kernelSet">;
@@ -165,42 +163,34 @@ export function runIdOf(run: FrozenRun): RunId {
   return canonicalHash(run);
 }
 
+/** A blob that training reads. */
+export type RunBlob = { readonly root: string; readonly byteLength: number };
+
+/** Every blob that training reads: the data's files in their order, then the base file. */
+export function blobsOf({ dataset, tuning }: Pick<FrozenRun, "dataset" | "tuning">): RunBlob[] {
+  return [...dataset.files, ...(tuning?.method === "lora" ? [tuning.base] : [])];
+}
+
 /** Tokens that one inner step consumes. */
 export function tokensPerStep(recipe: Recipe): number {
   return recipe.batchSequences * recipe.contextLength;
 }
 
-type RunRuleFields = Pick<RunChoices, "model" | "recipe" | "budget" | "tokenizer">;
-
-/** What must hold, and what to say if it does not. */
-type Rule = readonly [boolean, DecodeProblem];
+type RunRuleFields = Pick<RunChoices, "model" | "recipe" | "budget" | "tokenizer"> & {
+  readonly tuning?: Pick<Tuning, "method"> | undefined;
+};
 
 /** Rules between fields, which no single field's decoder can see. */
 export function checkRunRules(run: RunRuleFields): Result<null, DecodeProblem> {
-  const broken = [...modelRules(run), ...recipeRules(run)].find(([holds]) => !holds);
+  const rules = [...modelRules(run.model), ...tokenizerRules(run), ...recipeRules(run)];
+  const broken = rules.find(([holds]) => !holds);
   return broken ? err(broken[1]) : ok(null);
 }
 
-function modelRules({ model }: RunRuleFields): readonly Rule[] {
+function tokenizerRules({ model, tokenizer }: RunRuleFields): readonly Rule[] {
   return [
     [
-      model.hiddenSize % (2 * model.numAttentionHeads) === 0,
-      {
-        path: ["model", "hiddenSize"],
-        found: String(model.hiddenSize),
-        expected: `a multiple of 2 × numAttentionHeads = ${2 * model.numAttentionHeads}`,
-      },
-    ],
-    [
-      model.numAttentionHeads % model.numKeyValueHeads === 0,
-      {
-        path: ["model", "numKeyValueHeads"],
-        found: String(model.numKeyValueHeads),
-        expected: `a divisor of numAttentionHeads = ${model.numAttentionHeads}`,
-      },
-    ],
-    [
-      model.vocabSize === 256,
+      tokenizer !== "bytes" || model.vocabSize === 256,
       {
         path: ["model", "vocabSize"],
         found: String(model.vocabSize),
@@ -210,14 +200,15 @@ function modelRules({ model }: RunRuleFields): readonly Rule[] {
   ];
 }
 
-function recipeRules({ model, recipe, budget }: RunRuleFields): readonly Rule[] {
+function recipeRules({ model, recipe, budget, tuning }: RunRuleFields): readonly Rule[] {
+  const longest = contextLimitOf(model);
   return [
     [
-      recipe.contextLength <= model.maxPositionEmbeddings,
+      recipe.contextLength <= longest,
       {
         path: ["recipe", "contextLength"],
         found: String(recipe.contextLength),
-        expected: `at most model.maxPositionEmbeddings = ${model.maxPositionEmbeddings}`,
+        expected: `at most model.maxPositionEmbeddings = ${longest}`,
       },
     ],
     [
@@ -228,6 +219,14 @@ function recipeRules({ model, recipe, budget }: RunRuleFields): readonly Rule[] 
         expected:
           "batchSequences × contextLength × innerSteps, the tokens of one update, " +
           `≤ ${UPDATE_TOKENS_MAX}`,
+      },
+    ],
+    [
+      tuning?.method !== "lora" || recipe.optimizer === "adamw",
+      {
+        path: ["recipe", "optimizer"],
+        found: recipe.optimizer,
+        expected: "adamw: adapters are no matrices that Muon could make orthogonal",
       },
     ],
     [

@@ -3,8 +3,7 @@
 import { isHex } from "@manyhands/base/bytes";
 import type { EventOf, Join, RunEvent } from "@manyhands/protocol/events";
 import { type WorkerId, workerIdOf } from "@manyhands/protocol/keys";
-import type { RunId } from "@manyhands/protocol/run-config";
-import { runIdOf } from "@manyhands/protocol/run-config";
+import { blobsOf, type RunId, runIdOf } from "@manyhands/protocol/run-config";
 import { commitSigningBytes, joinSigningBytes } from "@manyhands/protocol/signing";
 import type { RunState } from "@manyhands/protocol/state";
 import { step } from "@manyhands/protocol/step";
@@ -120,7 +119,7 @@ export class LogReplay {
   #checkBlobs(event: RunEvent, place: string): void {
     const { evidence, findings } = this.#parts;
     if (event.type === "RunCreated") {
-      for (const file of event.run.dataset.files) evidence.read(file.root, place);
+      for (const { root } of blobsOf(event.run)) evidence.read(root, place);
     } else if (event.type === "UpdateCommitted") {
       this.#updates += 1;
       const { updateRoot, updateBytes } = event.update;

@@ -1,7 +1,7 @@
 // A look at a run before taking part: what it is, on what this device would train, what it costs.
 import { ManyhandsError } from "@manyhands/base/errors";
 import { err, ok, type Result } from "@manyhands/base/result";
-import type { FrozenRun } from "@manyhands/protocol/run-config";
+import { blobsOf, type FrozenRun } from "@manyhands/protocol/run-config";
 import type { DeviceSettings } from "../device/settings.ts";
 import { fetchRun, type Trouble } from "../host/fetch-run.ts";
 import { type JoinUrl, parseJoinUrl } from "../host/join-url.ts";
@@ -48,7 +48,7 @@ export async function weigh(run: FrozenRun, home: Home, options: LookOptions) {
   const backend = chooseBackend(home.facts, run, { choice: options.compute, crashed });
   const file = backend && options.runtime[backend === "gpu" ? "webgpu" : "wasm"];
   const isKept = file !== null && (await isRuntimeKept(file));
-  const wanted = run.dataset.files;
+  const wanted = blobsOf(run);
   const keptBytes = (await home.blobs.keptBytes(wanted)) + (isKept ? file.bytes : 0);
   // A tab that died while it tried needs less: it gets half.
   const share = backend && crashed.includes(backend) ? 0.5 : 1;

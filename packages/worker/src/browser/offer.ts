@@ -4,10 +4,10 @@
 import { updateLayout } from "@manyhands/aggregation/codec/layout";
 import { allFragments } from "@manyhands/aggregation/fragments";
 import { messageOf } from "@manyhands/base/errors";
-import { parameterCount } from "@manyhands/engine/model/config";
 import { planTraining } from "@manyhands/engine/plan/plan-training";
-import type { FrozenRun } from "@manyhands/protocol/run-config";
-import { heldBytes, optimizerOptions } from "../compute/run-facts.ts";
+import { blobsOf, type FrozenRun } from "@manyhands/protocol/run-config";
+import { planAdapters } from "../compute/adapter-plan.ts";
+import { heldBytes, optimizerOptions, sharedCount } from "../compute/run-facts.ts";
 import type { Offer } from "./device-view.ts";
 
 const FLOAT_BYTES = 4;
@@ -26,7 +26,8 @@ export type OfferFacts = {
 export function offerOf(run: FrozenRun, facts: OfferFacts): Offer {
   const { compute, runtimeBytes, keptBytes, storageBytes } = facts;
   const files = run.dataset.files.map(({ byteLength }) => ({ length: byteLength }));
-  const dataBytes = files.reduce((sum, { length }) => sum + length, 0);
+  // What is fetched once and kept: data, and the frozen base of a run that trains adapters.
+  const dataBytes = blobsOf(run).reduce((sum, { byteLength }) => sum + byteLength, 0);
   const covered = allFragments(run.fragments);
   const update = updateLayout(run.fragments, { codec: run.recipe.codec, covered });
   const { fit, why, memoryBytes } = fitOf(run, files, facts);
@@ -38,7 +39,7 @@ export function offerOf(run: FrozenRun, facts: OfferFacts): Offer {
     compute,
     runtimeBytes,
     dataBytes,
-    weightsBytes: FLOAT_BYTES * parameterCount(run.model),
+    weightsBytes: FLOAT_BYTES * sharedCount(run),
     keptBytes,
     // An update goes out, and everybody's progress, of the same form, comes back.
     roundBytes: 2 * update.byteLength,
@@ -53,17 +54,21 @@ function fitOf(
 ): Pick<Offer, "fit" | "why" | "memoryBytes"> {
   const { model, recipe } = run;
   try {
-    const { verdict, totalBytes } = planTraining({
-      model,
-      optimizer: optimizerOptions(recipe),
-      batch: { sequences: recipe.batchSequences, contextLength: recipe.contextLength },
-      evaluates: true,
-      otherBytes: heldBytes(run, files),
-      memoryBytesMax,
-      ...(compute === "gpu"
-        ? { microBatch: recipe.batchSequences, recomputation: "none" as const }
-        : {}),
-    });
+    const otherBytes = heldBytes(run, files);
+    const device = { memoryBytesMax, otherBytes };
+    const { verdict, totalBytes } =
+      run.tuning?.method === "lora"
+        ? planAdapters(run, run.tuning, device)
+        : planTraining({
+            model,
+            optimizer: optimizerOptions(recipe),
+            batch: { sequences: recipe.batchSequences, contextLength: recipe.contextLength },
+            evaluates: true,
+            ...device,
+            ...(compute === "gpu"
+              ? { microBatch: recipe.batchSequences, recomputation: "none" as const }
+              : {}),
+          });
     const memoryBytes = Math.round(totalBytes);
     if (verdict === "fits") return { fit: "fits", why: null, memoryBytes };
     const [need, may] = [memoryBytes, memoryBytesMax].map((bytes) => Math.ceil(bytes / 1e6));

@@ -3,16 +3,17 @@
 // gets its turn.
 import { defined } from "@manyhands/base/assert";
 import { InputError } from "@manyhands/base/errors";
-import { splitTokens } from "@manyhands/engine/data/dataset";
-import { Sampler } from "@manyhands/engine/data/sampler";
+import { splitIds, splitTokens, type TokenSplit } from "@manyhands/engine/data/dataset";
+import { Sampler, type TokenArray } from "@manyhands/engine/data/sampler";
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
 import type { Runtime } from "@manyhands/engine/runtime/runtime";
-import { createEvaluator, type Evaluator } from "@manyhands/engine/train/evaluate";
+import { createEvaluator } from "@manyhands/engine/train/evaluate";
 import type { Numerics } from "@manyhands/protocol/events";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import type { ComputePort, OptimizerArrays, TrainReport, TrainRequest } from "../host/ports.ts";
+import { adapterParts } from "./adapter-parts.ts";
 import { checkFragments, heldBytes, optimizerOptions } from "./run-facts.ts";
-import type { MakeStepper, Stepper } from "./stepper.ts";
+import type { MakeStepper, Stepper, TrainingParts } from "./stepper.ts";
 
 export type EngineComputeOptions = {
   readonly numerics: Numerics;
@@ -37,7 +38,7 @@ export type EngineComputeOptions = {
 type Prepared = {
   readonly run: FrozenRun;
   readonly stepper: Stepper;
-  readonly evaluator: Evaluator;
+  readonly evaluator: TrainingParts["evaluator"];
   readonly sampler: Sampler;
   readonly validation: Int32Array;
   /** One batch of B × (T + 1) tokens, reused. */
@@ -57,25 +58,14 @@ export class EngineCompute implements ComputePort {
   /** @throws MemoryLimitError if the run cannot fit, before anything is compiled */
   async prepare(run: FrozenRun, files: readonly Uint8Array[]): Promise<void> {
     if (this.#prepared) return;
-    const { model, recipe, dataset, seed } = run;
-    const { runtime, threads, memoryBytesMax, pace, makeStepper } = this.#options;
+    const { recipe, dataset, seed } = run;
     checkFragments(run);
-    const { train, validation } = splitTokens(files, dataset.validationBps);
+    const data = files.slice(0, dataset.files.length);
+    const { train, validation } = tokensOf(run, data);
     const { batchSequences: sequences, contextLength } = recipe;
     const sampler = new Sampler({ train, contextLength, seed });
-    const stepper = await makeStepper({
-      model,
-      batch: { sequences, contextLength },
-      optimizer: optimizerOptions(recipe),
-      threads,
-      memoryBytesMax,
-      evaluates: true,
-      otherBytes: heldBytes(run, files),
-    });
+    const { stepper, evaluator } = await this.#partsFor(run, data, files.at(dataset.files.length));
     this.#tellPlan(stepper, sequences);
-    await pace(0);
-    const micro = { contextLength, sequences: stepper.microBatch };
-    const evaluator = await createEvaluator({ runtime, model, threads, batch: micro });
     this.#prepared = {
       run,
       stepper,
@@ -86,6 +76,30 @@ export class EngineCompute implements ComputePort {
     };
   }
 
+  async #partsFor(
+    run: FrozenRun,
+    data: readonly Uint8Array[],
+    base: Uint8Array | undefined,
+  ): Promise<TrainingParts> {
+    const { runtime, threads, memoryBytesMax, pace, makeStepper } = this.#options;
+    const { model, recipe } = run;
+    const otherBytes = heldBytes(run, data);
+    const { batchSequences: sequences, contextLength } = recipe;
+    if (base) return adapterParts(run, base, { runtime, threads, memoryBytesMax, otherBytes });
+    const stepper = await makeStepper({
+      model,
+      batch: { sequences, contextLength },
+      optimizer: optimizerOptions(recipe),
+      threads,
+      memoryBytesMax,
+      evaluates: true,
+      otherBytes,
+    });
+    await pace(0);
+    const micro = { contextLength, sequences: stepper.microBatch };
+    return { stepper, evaluator: await createEvaluator({ runtime, model, threads, batch: micro }) };
+  }
+
   /** What goes without saying is not said: the whole batch at once, with room to spare. */
   #tellPlan({ plan, microBatch }: Stepper, sequences: number): void {
     if (plan === undefined) return;
@@ -93,8 +107,9 @@ export class EngineCompute implements ComputePort {
     if (!whole || plan.verdict !== "fits") this.#options.onNotice?.(`Memory: ${plan.sentence}.`);
   }
 
-  initialWeights(run: FrozenRun): Float32Array {
-    return initialWeights(run.model, run.seed);
+  /** Of a model from nothing; what begins with a trained model begins with the coordinator's. */
+  initialWeights(run: FrozenRun): Float32Array | null {
+    return run.tuning ? null : initialWeights(run.model, run.seed);
   }
 
   /** In pieces of one batch, so that heartbeats go out meanwhile. */
@@ -178,4 +193,13 @@ export class EngineCompute implements ComputePort {
   #parts(): Prepared {
     return defined(this.#prepared, "compute was prepared first");
   }
+}
+
+function tokensOf(
+  { dataset, tokenizer, model }: FrozenRun,
+  files: readonly Uint8Array[],
+): TokenSplit<TokenArray> {
+  const { validationBps } = dataset;
+  if (tokenizer === "bytes") return splitTokens(files, validationBps);
+  return splitIds(files, validationBps, model.vocabSize);
 }

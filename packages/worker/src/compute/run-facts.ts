@@ -2,7 +2,8 @@
 // and what a worker holds beside it. No computing.
 import { defined } from "@manyhands/base/assert";
 import { InputError } from "@manyhands/base/errors";
-import { parameterCount, parameterSpecs } from "@manyhands/engine/model/config";
+import { adapterSpecs } from "@manyhands/engine/adapters/config";
+import { type ParameterSpec, parameterSpecs } from "@manyhands/engine/model/config";
 import { ADAMW_RECIPE, MUON_RECIPE, type OptimizerOptions } from "@manyhands/engine/train/options";
 import type { FrozenRun, Recipe } from "@manyhands/protocol/run-config";
 
@@ -12,23 +13,37 @@ const MODEL_COPIES = 5;
 const WORKER_BYTES = 30e6;
 const FLOAT_BYTES = 4;
 
-/** Bytes that a worker holds beside trainer and evaluator: data, and the run's shared state. */
+/** What the run's shared state is made of: the model's tensors, or the adapters'. */
+function sharedSpecs({ model, tuning }: FrozenRun): readonly ParameterSpec[] {
+  return tuning?.method === "lora" ? adapterSpecs(model, tuning.adapter) : parameterSpecs(model);
+}
+
+/** How many weights train, and travel. */
+export function sharedCount({ fragments }: Pick<FrozenRun, "fragments">): number {
+  return fragments.reduce((sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
+}
+
+/**
+ * Bytes that a worker holds beside trainer, evaluator and base: data, and the run's shared state.
+ *
+ * @param files the data's
+ */
 export function heldBytes(
-  { model, dataset }: FrozenRun,
+  { dataset, fragments, tokenizer }: FrozenRun,
   files: readonly { readonly length: number }[],
 ): number {
   const data = files.reduce((sum, file) => sum + file.length, 0);
-  const validation = (data * dataset.validationBps) / 10_000;
-  // Several files are joined: for a moment there are two of each.
-  const joined = files.length > 1 ? data : 0;
-  return (
-    WORKER_BYTES + data + joined + FLOAT_BYTES * (validation + MODEL_COPIES * parameterCount(model))
-  );
+  const tokens = tokenizer === "bytes" ? data : data / FLOAT_BYTES;
+  const validation = (tokens * dataset.validationBps) / 10_000;
+  // Several files are joined, and ids are copied: for a moment there are two of each.
+  const joined = files.length > 1 || tokenizer === "ids" ? data : 0;
+  const floats = validation + MODEL_COPIES * sharedCount({ fragments });
+  return WORKER_BYTES + data + joined + FLOAT_BYTES * floats;
 }
 
 /** The run's fragments are this engine's parameters, in its order. @throws InputError if not */
 export function checkFragments(run: FrozenRun): void {
-  const here = parameterSpecs(run.model).map(({ name, shape }) => `${name} ${shape.join("×")}`);
+  const here = sharedSpecs(run).map(({ name, shape }) => `${name} ${shape.join("×")}`);
   const there = run.fragments.map(({ name, shape }) => `${name} ${shape.join("×")}`);
   const index = here.findIndex((spec, i) => spec !== there[i]);
   if (index < 0 && here.length === there.length) return;

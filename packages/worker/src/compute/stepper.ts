@@ -10,6 +10,7 @@ import {
 } from "@manyhands/engine/plan/plan-training";
 import type { Runtime, StatefulRuntime } from "@manyhands/engine/runtime/runtime";
 import { createDeviceTrainer } from "@manyhands/engine/train/device-trainer";
+import type { Evaluator } from "@manyhands/engine/train/evaluate";
 import { createTrainer, type StepResult } from "@manyhands/engine/train/trainer";
 import type { OptimizerArrays } from "../host/ports.ts";
 
@@ -28,6 +29,12 @@ export type Stepper = {
   loadOptimizer(state: OptimizerArrays): void;
   resetOptimizer(): void;
   dispose(): Promise<void>;
+};
+
+/** What takes steps, and what measures weights that are given to it. */
+export type TrainingParts = {
+  readonly stepper: Stepper;
+  readonly evaluator: Pick<Evaluator, "evaluate" | "dispose">;
 };
 
 export type StepperRequest = Omit<PlanRequest, "microBatch" | "recomputation">;

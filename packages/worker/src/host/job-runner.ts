@@ -8,7 +8,7 @@ import { ManyhandsError, messageOf } from "@manyhands/base/errors";
 import { MemoryLimitError } from "@manyhands/engine/plan/plan-training";
 import { NetworkError, RefusedError } from "@manyhands/net/errors";
 import { type ClosedRound, closedRoundDecoder } from "@manyhands/protocol/messages";
-import { type FrozenRun, tokensPerStep } from "@manyhands/protocol/run-config";
+import { blobsOf, type FrozenRun, tokensPerStep } from "@manyhands/protocol/run-config";
 import { innerStepScale } from "@manyhands/protocol/schedule";
 import { Replica } from "../core/replica.ts";
 import type { WeightsName } from "../core/stored.ts";
@@ -124,7 +124,7 @@ export class JobRunner {
 
   async #prepare({ run }: JobOf<"prepare">): Promise<OutcomeOf<"prepare">> {
     const files: Uint8Array[] = [];
-    for (const { root, byteLength } of run.dataset.files) {
+    for (const { root, byteLength } of blobsOf(run)) {
       files.push(await this.#ports.api.blob({ root, byteLength, use: "data" }, this.#abort.signal));
     }
     await this.#ports.compute.prepare(run, files);

@@ -46,7 +46,11 @@ export type OptimizerArrays = {
 
 export interface ComputePort {
   readonly numerics: Numerics;
-  /** Builds what training needs. Throws an error with a sentence if this device cannot. */
+  /**
+   * Builds what training needs. Throws an error with a sentence if this device cannot.
+   *
+   * @param files as the protocol's blobsOf has them: the data's, then the base file if there is one
+   */
   prepare(run: FrozenRun, files: readonly Uint8Array[]): Promise<void>;
   /** The run's first weights if this device can compute them; they are checked by root. */
   initialWeights(run: FrozenRun): Float32Array | null;

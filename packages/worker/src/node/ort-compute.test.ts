@@ -1,9 +1,11 @@
 // The compute port on ONNX Runtime: a tiny model trains, stops, diverges and keeps its state.
+
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { utf8 } from "@manyhands/base/bytes";
 import { InputError } from "@manyhands/base/errors";
 import { parameterSpecs } from "@manyhands/engine/model/config";
+import { initialWeights } from "@manyhands/engine/model/initial-weights";
 import { planTraining } from "@manyhands/engine/plan/plan-training";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { testRun } from "@manyhands/protocol/testing/fixtures";
@@ -38,7 +40,7 @@ async function prepared(run = tinyRun()) {
   const compute = new OrtCompute({ threads: 1, nowMicros: () => (micros += 1_000) });
   all.push(compute);
   await compute.prepare(run, [FILE]);
-  return { compute, base: compute.initialWeights(run) };
+  return { compute, base: initialWeights(run.model, run.seed) };
 }
 
 function request(base: Float32Array, changes: Partial<TrainRequest> = {}): TrainRequest {
@@ -179,7 +181,7 @@ test("a run that does not fit is trained in smaller pieces, and says so", async 
   assert.equal(notices.length, 1);
   assert.match(notices[0] ?? "", /^Memory: training needs about \d+ MB .*\d+ of 64 sequences/);
   assert.match(notices[0] ?? "", /weights 1 MB, .*runtime \d+ MB/);
-  const base = compute.initialWeights(run);
+  const base = initialWeights(run.model, run.seed);
   const { meanLoss } = await compute.train(request(base, { innerSteps: 2 }));
   assert.ok(meanLoss > 0);
   const free = computeWithin(8e9).compute;

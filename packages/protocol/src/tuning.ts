@@ -1,0 +1,53 @@
+// What a run trains if not a model from nothing: adapters over a frozen base, or all weights of a
+// model that was trained before. Not how: that is the engine's.
+import {
+  type Decoded,
+  type Decoder,
+  fallback,
+  flag,
+  hex,
+  integer,
+  list,
+  object,
+  oneOf,
+  real,
+  tagged,
+  text,
+} from "@manyhands/base/decode";
+
+const TARGETS_MAX = 4_096;
+const TARGET_CHARS_MAX = 256;
+
+const namesDecoder = list(text(TARGET_CHARS_MAX), { min: 1, max: TARGETS_MAX });
+const allDecoder = oneOf("all-linear");
+
+const targetsDecoder: Decoder<"all-linear" | readonly string[]> = (value, path) =>
+  Array.isArray(value) ? namesDecoder(value, path) : allDecoder(value, path);
+
+/** PEFT's LoraConfig in camelCase. */
+export const adapterDecoder = object({
+  r: integer(1, 4_096),
+  loraAlpha: real(1e-6, 1e6),
+  /** The share of an adapter's inputs that a step leaves out. */
+  loraDropout: fallback(real(0, 0.99), 0),
+  /** Ends of module names, or every matrix of the blocks. */
+  targetModules: fallback(targetsDecoder, "all-linear"),
+  useRslora: fallback(flag, false),
+  useDora: fallback(flag, false),
+});
+export type Adapter = Decoded<typeof adapterDecoder>;
+
+/** How the frozen weights are stored: the engine's base files (docs/spec/08-base-files.md). */
+export const baseKindDecoder = oneOf("f32", "f16", "q8", "q4", "nf4", "ternary");
+
+/** `lora`: the fragments are the adapters'. `full`: the model's, and the first come from a blob. */
+export const tuningDecoder = tagged("method", {
+  lora: object({
+    method: oneOf("lora"),
+    adapter: adapterDecoder,
+    /** The base file: a blob like those of the data set. */
+    base: object({ kind: baseKindDecoder, byteLength: integer(1), root: hex(32) }),
+  }),
+  full: object({ method: oneOf("full") }),
+});
+export type Tuning = Decoded<typeof tuningDecoder>;

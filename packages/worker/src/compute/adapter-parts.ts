@@ -1,0 +1,122 @@
+// A run that trains adapters: steps and measurements over the frozen base that the run names, in
+// its stored form. The same on every runtime; the base stays in this process's memory.
+import { InputError } from "@manyhands/base/errors";
+import { MemoryLimitError, type TrainingPlan } from "@manyhands/engine/plan/plan-training";
+import { decodeBase } from "@manyhands/engine/quantize/base-file";
+import type { Runtime } from "@manyhands/engine/runtime/runtime";
+import type { BatchShape } from "@manyhands/engine/train/batch-shape";
+import { type Evaluation, windowCount } from "@manyhands/engine/train/evaluate";
+import { createFineTuner, type FineTuner } from "@manyhands/engine/train/fine-tuner";
+import { TUNE_DEFAULTS, type TuneBatch } from "@manyhands/engine/train/tuner";
+import type { FrozenRun } from "@manyhands/protocol/run-config";
+import { type AdapterMemory, planAdapters } from "./adapter-plan.ts";
+import type { Stepper, TrainingParts } from "./stepper.ts";
+
+export type AdapterDevice = AdapterMemory & {
+  readonly runtime: Runtime;
+  readonly threads: number;
+};
+
+/**
+ * @throws InputError       if the base is not the run's
+ * @throws MemoryLimitError if not even one sequence at a time surely does not fit
+ */
+export async function adapterParts(
+  run: FrozenRun,
+  baseBytes: Uint8Array,
+  device: AdapterDevice,
+): Promise<TrainingParts> {
+  const { model, recipe, tuning, seed } = run;
+  if (tuning?.method !== "lora") throw new InputError("the run trains no adapters, but has a base");
+  const { adapter } = tuning;
+  const plan = planAdapters(run, tuning, device);
+  if (plan.verdict === "tooLarge") throw new MemoryLimitError(plan);
+  // Its bytes were checked against their name when they came.
+  const base = decodeBase(baseBytes, model);
+  const { weightDecay, gradientClip: gradientNormMax } = recipe;
+  const batch = { sequences: plan.microBatch, contextLength: recipe.contextLength };
+  const tuner = await createFineTuner({
+    ...{ runtime: device.runtime, threads: device.threads, base, adapter, batch, seed },
+    optimizer: { ...TUNE_DEFAULTS, weightDecay, gradientNormMax },
+  });
+  const stepper = adapterStepper(tuner, recipe.learningRate, plan);
+  return { stepper, evaluator: adapterEvaluator(tuner) };
+}
+
+function adapterStepper(tuner: FineTuner, learningRate: number, plan: TrainingPlan): Stepper {
+  const withWeights = (state: Omit<ReturnType<FineTuner["state"]>, "weights">): void =>
+    tuner.restore({ ...state, weights: tuner.weights.slice() });
+  return {
+    plan: undefined,
+    microBatch: plan.microBatch,
+    load: async (weights) => tuner.weights.set(weights),
+    step: (tokens, { learningRateScale }) =>
+      tuner.step(batchesOf(tokens, tuner.batch), {
+        learningRate: learningRate * learningRateScale,
+      }),
+    weights: async () => tuner.weights,
+    optimizer() {
+      const { step, moment1, moment2 } = tuner.state();
+      return { step, moment1, moment2 };
+    },
+    loadOptimizer: withWeights,
+    resetOptimizer() {
+      const zeros = (): Float32Array => new Float32Array(tuner.weights.length);
+      withWeights({ step: 0, moment1: zeros(), moment2: zeros() });
+    },
+    dispose: () => tuner.close(),
+  };
+}
+
+/** Rows of T + 1 tokens as micro-batches: T ids, and the T that follow. */
+function batchesOf(tokens: Int32Array, { sequences, contextLength }: BatchShape): TuneBatch[] {
+  const row = contextLength + 1;
+  const size = sequences * contextLength;
+  return Array.from({ length: tokens.length / (row * sequences) }, (_, part) => {
+    const batch = { tokens: new Int32Array(size), targets: new Int32Array(size) };
+    for (let b = 0; b < sequences; b++) {
+      const own = tokens.subarray((part * sequences + b) * row, (part * sequences + b + 1) * row);
+      batch.tokens.set(own.subarray(0, contextLength), b * contextLength);
+      batch.targets.set(own.subarray(1), b * contextLength);
+    }
+    return batch;
+  });
+}
+
+/** As the engine's evaluator: windows of T inputs, the last one shorter. */
+function adapterEvaluator(tuner: FineTuner): TrainingParts["evaluator"] {
+  return {
+    async evaluate(weights, tokens, windows): Promise<Evaluation> {
+      const { sequences, contextLength } = tuner.batch;
+      const count = windowCount(tokens.length, contextLength);
+      const chosen = windows ?? Array.from({ length: count }, (_, index) => index);
+      tuner.weights.set(weights);
+      let [sum, predicted] = [0, 0];
+      for (let first = 0; first < chosen.length; first += sequences) {
+        const batch = windowsOf(tokens, chosen.slice(first, first + sequences), tuner.batch);
+        const part = await tuner.evaluate(batch);
+        if (part.tokens > 0) sum += part.loss * part.tokens;
+        predicted += part.tokens;
+      }
+      return { loss: sum / predicted, tokens: predicted };
+    },
+    // The tuner is the stepper's.
+    dispose: () => Promise.resolve(),
+  };
+}
+
+function windowsOf(
+  tokens: Int32Array,
+  windows: readonly number[],
+  { sequences, contextLength }: BatchShape,
+): TuneBatch {
+  const size = sequences * contextLength;
+  const batch = { tokens: new Int32Array(size), targets: new Int32Array(size).fill(-1) };
+  for (const [row, window] of windows.entries()) {
+    const start = window * contextLength;
+    const end = Math.min(start + contextLength, tokens.length - 1);
+    batch.tokens.set(tokens.subarray(start, end), row * contextLength);
+    batch.targets.set(tokens.subarray(start + 1, end + 1), row * contextLength);
+  }
+  return batch;
+}
