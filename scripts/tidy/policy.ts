@@ -15,6 +15,7 @@ export const IMPORT_TABLE: { readonly [area: Area]: readonly string[] } = {
   protocol: ["base"],
   net: ["base"],
   hub: ["base"],
+  chain: ["base"],
   worker: ["base", "engine", "aggregation", "protocol", "net"],
   coordinator: [
     "base",
@@ -25,7 +26,17 @@ export const IMPORT_TABLE: { readonly [area: Area]: readonly string[] } = {
     "engine/model/parameters",
   ],
   sim: ["base", "engine", "aggregation", "protocol", "net", "worker", "coordinator", "cli"],
-  cli: ["base", "engine", "aggregation", "protocol", "net", "hub", "worker", "coordinator"],
+  cli: [
+    "base",
+    "engine",
+    "aggregation",
+    "protocol",
+    "net",
+    "hub",
+    "chain",
+    "worker",
+    "coordinator",
+  ],
 };
 
 /** Packages of the same logic everywhere: no platform, no clock, no chance, exact arithmetic. */

@@ -1,5 +1,6 @@
 // The `manyhands` command: one subcommand per file of commands/. Nothing but wiring here.
 import { Command, CommanderError } from "commander";
+import { addChain } from "./commands/chain.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addExport } from "./commands/export.ts";
 import { addFetch } from "./commands/fetch.ts";
@@ -75,6 +76,7 @@ function buildProgram(io: Io, setExitCode: (code: number) => void): Command {
     addFinetune,
     addMerge,
     addGguf,
+    addChain,
   ]) {
     add(program, io, setExitCode);
   }

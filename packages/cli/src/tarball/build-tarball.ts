@@ -75,7 +75,7 @@ async function bundle(entry: string): Promise<Uint8Array> {
     platform: "node",
     format: "esm",
     target: "node24",
-    external: ["onnxruntime-node", "esbuild"],
+    external: ["onnxruntime-node", "esbuild", "@manyhands/chain/*"],
     banner: { js: BANNER },
     legalComments: "inline",
     minifySyntax: true,

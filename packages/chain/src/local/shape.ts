@@ -1,0 +1,5 @@
+// What JSON from outside looks like, before anything is believed of it.
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
