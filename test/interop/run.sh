@@ -73,6 +73,7 @@ node "$here/main.ts" "$python" "$work" "$@" || failed=1
 if [ $# = 0 ]; then
   node "$here/models.ts" "$python" "$work/models" || failed=1
   node "$here/text.ts" "$python" "$work/text" || failed=1
+  node "$here/finetune.ts" "$python" "$work/finetune" || failed=1
   node "$here/tune/main.ts" "$python" "$work/models" "$work/tune" || failed=1
   node "$here/hub.ts" "$python" "$work/hub" "$work/models/Llama 2/model" || failed=1
   node "$here/out/main.ts" "$python" "$work/out" ${llama:+"$llama"} || failed=1

@@ -227,4 +227,5 @@ def main(work, size):
         (folder / "expected.json").write_text(json.dumps(expected, ensure_ascii=True))
 
 
-main(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), int(sys.argv[2]))

@@ -6,7 +6,8 @@ import type { ImportedModel } from "@manyhands/engine/checkpoint/import";
 import { readExportFolder } from "@manyhands/engine/checkpoint/node-folder";
 import { createGenerator } from "@manyhands/engine/generate/generator";
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
-import { encodeText, TokenStream } from "@manyhands/engine/tokenizer/bytes";
+import { readTokenizer } from "@manyhands/engine/tokenizer/node-tokenizer";
+import type { TextTokenizer } from "@manyhands/engine/tokenizer/text-tokenizer";
 import { type Command, InvalidArgumentError } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import { findRunFolder, runPaths } from "../run/run-folder.ts";
@@ -59,20 +60,28 @@ function numberBetween(min: number, max: number): (text: string) => number {
   };
 }
 
-async function readModel(place: string): Promise<ImportedModel> {
-  if (existsSync(join(place, "config.json"))) return readExportFolder(place);
+type TextModel = ImportedModel & { readonly tokenizer: TextTokenizer };
+
+async function readModel(place: string): Promise<TextModel> {
+  if (existsSync(join(place, "config.json"))) return readTextModel(place);
   const { exportFolder } = runPaths(findRunFolder(place));
-  if (existsSync(exportFolder)) return readExportFolder(exportFolder);
+  if (existsSync(exportFolder)) return readTextModel(exportFolder);
   throw new InputError(`the run in ${place} has no model yet`, {
     hint: "It is exported when the run ends; `manyhands export` writes the weights so far.",
   });
 }
 
-async function sample(model: ImportedModel, flags: SampleFlags, io: Io): Promise<void> {
+async function readTextModel(folder: string): Promise<TextModel> {
+  const model = await readExportFolder(folder);
+  return { ...model, tokenizer: await readTokenizer(folder, model.config.vocabSize) };
+}
+
+async function sample(model: TextModel, flags: SampleFlags, io: Io): Promise<void> {
   if (flags.prompt === "") throw new InputError("--prompt is empty: give it one character or more");
   const runtime = ortNode;
   const generator = await createGenerator({ runtime, model: model.config, threads: 2 });
-  const stream = new TokenStream();
+  const { tokenizer } = model;
+  const stream = tokenizer.stream();
   let text = "";
   const write = (part: string): void => {
     text += part;
@@ -82,13 +91,14 @@ async function sample(model: ImportedModel, flags: SampleFlags, io: Io): Promise
   try {
     for await (const id of generator.generate({
       weights: model.weights,
-      prompt: Int32Array.from(encodeText(flags.prompt)),
+      prompt: Int32Array.from(tokenizer.encode(flags.prompt, { wrap: true })),
       tokenCountMax: flags.tokens,
       temperature: flags.temperature,
       ...(flags.topK === undefined ? {} : { topK: flags.topK }),
       topP: flags.topP,
       seed: flags.seed,
     })) {
+      if (id === tokenizer.eosId) break;
       write(stream.push([id]));
     }
     write(stream.end());

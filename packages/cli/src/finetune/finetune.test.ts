@@ -62,7 +62,9 @@ test("adapters learn, and the folder has what the help says", async () => {
 test("a second call tells the result, another recipe is refused, --restart begins anew", async () => {
   await begin("second", ...SHORT);
   const summary = readFileSync(join(folder, "second", "summary.json"), "utf8");
-  const again = await run("second", "--resume");
+  const here = process.cwd();
+  process.chdir(tmpdir());
+  const again = await run("second", "--resume").finally(() => process.chdir(here));
   assert.equal(again.code, 0);
   assert.match(again.stderr, /finished/);
   assert.match(again.stdout, /validation loss/);

@@ -1,6 +1,8 @@
 // The flags of `finetune`, and what holds where one is not given. Flags are kept in the run's
 // folder, so that a second call only has to name what it wants otherwise.
 
+import { resolve } from "node:path";
+import { parseModelReference } from "@manyhands/hub/reference";
 import type { Method } from "./recipe.ts";
 import { SCHEDULES, type Schedule, type ScheduleKind } from "./schedule.ts";
 
@@ -66,12 +68,31 @@ export const DEFAULTS = {
   fullRate: 2e-5,
 } as const;
 
-export function keptFlags(flags: FinetuneFlags): FinetuneFlags {
+/**
+ * What the run's folder keeps: with the choices that depend on the moment (what memory was free),
+ * so that a later sitting makes the same.
+ */
+export function keptFlags(flags: FinetuneFlags, chosen: ChosenFlags): FinetuneFlags {
   const own: readonly string[] = OWN_TO_A_CALL;
   const kept = Object.entries(flags).filter(([name, value]) => {
     return value !== undefined && !own.includes(name);
   });
-  return Object.fromEntries(kept);
+  return { ...Object.fromEntries(kept), ...chosen };
+}
+
+export type ChosenFlags = { readonly microBatch: number; readonly threads: number };
+
+/** Flags of an earlier call as this one has to read them: paths were relative to its folder. */
+export function movedFlags(flags: FinetuneFlags, from: string, to: string): FinetuneFlags {
+  if (from === to) return flags;
+  const { model, data, chatTemplate } = flags;
+  const isFolder = model !== undefined && parseModelReference(model).kind === "folder";
+  return {
+    ...flags,
+    ...(isFolder ? { model: resolve(from, model) } : {}),
+    ...(data === undefined ? {} : { data: data.map((path) => resolve(from, path)) }),
+    ...(chatTemplate === undefined ? {} : { chatTemplate: resolve(from, chatTemplate) }),
+  };
 }
 
 export function mergedFlags(before: FinetuneFlags, now: FinetuneFlags): FinetuneFlags {

@@ -1,6 +1,7 @@
 // From flags to everything that training needs: the model's folder, its tokenizer, the data as
 // tokens, and the recipe. Nothing is computed yet, and nothing is written.
 import { availableParallelism } from "node:os";
+import { basename, resolve } from "node:path";
 import { InputError } from "@manyhands/base/errors";
 import { type AdapterConfig, checkAdapterConfig } from "@manyhands/engine/adapters/config";
 import { ModelFolder } from "@manyhands/engine/checkpoint/model-folder";
@@ -10,7 +11,9 @@ import { BASE_KINDS, type BaseKind } from "@manyhands/engine/quantize/kinds";
 import { readTokenizer } from "@manyhands/engine/tokenizer/node-tokenizer";
 import type { TextTokenizer } from "@manyhands/engine/tokenizer/text-tokenizer";
 import { TUNE_DEFAULTS } from "@manyhands/engine/train/tuner";
+import { parseModelReference } from "@manyhands/hub/reference";
 import { type ResolvedModel, resolveModel } from "@manyhands/hub/resolve";
+import { groupedText } from "../terminal/format.ts";
 import type { Io } from "../terminal/io.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { modelFingerprint } from "./base-identity.ts";
@@ -43,6 +46,7 @@ export async function prepare(flags: FinetuneFlags, io: Io): Promise<Prepared> {
     const tokenizer = await readTokenizer(found.folder, config.vocabSize, chatTemplate);
     const method = methodOf(flags);
     const adapter = method === "lora" ? adapterOf(flags, config) : null;
+    const reading = readingLine(io);
     const data = await loadTextData(paths, {
       tokenizer,
       sequence: sequenceOf(flags, config),
@@ -52,9 +56,11 @@ export async function prepare(flags: FinetuneFlags, io: Io): Promise<Prepared> {
       seed: flags.seed ?? 0,
       validationShare: flags.validation ?? DEFAULTS.validation,
       strict: flags.strict === true,
+      onProgress: reading.show,
     });
+    reading.end();
     const model = {
-      name,
+      name: modelName(name),
       commit: found.commit ?? null,
       fingerprint: await modelFingerprint(found.folder),
     };
@@ -67,6 +73,29 @@ export async function prepare(flags: FinetuneFlags, io: Io): Promise<Prepared> {
     throw caught;
   }
 }
+
+/** A repository as it is named, a folder by its last name: where it lies is nobody's business. */
+function modelName(name: string): string {
+  const reference = parseModelReference(name);
+  return reference.kind === "hub" ? name : basename(resolve(reference.path));
+}
+
+/** On a terminal, how many documents are read: large files take a while. */
+function readingLine({ stderr }: Io): { show(documents: number): void; end(): void } {
+  let shown = 0;
+  return {
+    show: (documents) => {
+      if (!stderr.isTTY || documents < shown + DOCUMENTS_SHOWN) return;
+      shown = documents;
+      stderr.write(`\rreading the data: ${groupedText(documents)} documents\u001b[K`);
+    },
+    end: () => {
+      if (shown > 0) stderr.write("\r\u001b[K");
+    },
+  };
+}
+
+const DOCUMENTS_SHOWN = 500;
 
 async function fetched(name: string, io: Io): Promise<ResolvedModel> {
   const line = new ProgressLine(io.stderr);

@@ -22,7 +22,7 @@ export type RecipeData = {
 export type Recipe = {
   readonly format: 1;
   readonly model: {
-    /** As it was named on the command line. */
+    /** hf:<org>/<name>[@revision], or a folder's own name. */
     readonly name: string;
     /** Of a model from the Hub. */
     readonly commit: string | null;

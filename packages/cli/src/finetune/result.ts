@@ -1,7 +1,7 @@
 // What a finished run leaves: the adapter or the model with its card, the report, and last the
 // summary, which says that the rest is complete.
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import {
   type FinetuneCard,
   finetuneCardText,
@@ -40,7 +40,7 @@ export async function writeResult({
   const card = finetuneCardText(await cardOf(prepared, summary));
   const weights = Float32Array.from(tuner.weights);
   if (recipe.adapter) {
-    const baseModel = found.repo ?? resolve(recipe.model.name);
+    const baseModel = found.repo ?? prepared.name;
     const revision = found.commit ?? null;
     const saved = { adapter: recipe.adapter, baseModel, revision, weights };
     await writeAdapterFolder(result, { model: config, saved, card, tokenizerFrom: found.folder });

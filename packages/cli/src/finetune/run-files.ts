@@ -20,7 +20,12 @@ export type FinetunePaths = {
   readonly summary: string;
 };
 
-export type StoredRun = { readonly flags: FinetuneFlags; readonly recipe: Recipe };
+export type StoredRun = {
+  readonly flags: FinetuneFlags;
+  /** Where the command was given: what its paths are relative to. */
+  readonly workingFolder: string;
+  readonly recipe: Recipe;
+};
 
 const RUN_BYTES_MAX = 1 << 24;
 

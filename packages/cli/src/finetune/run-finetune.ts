@@ -7,7 +7,7 @@ import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { watchKeys } from "../terminal/keys.ts";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint-file.ts";
 import { dryRun, FIT_HINT } from "./dry-run.ts";
-import { type FinetuneFlags, keptFlags, mergedFlags } from "./flags.ts";
+import { type FinetuneFlags, keptFlags, mergedFlags, movedFlags } from "./flags.ts";
 import { memoryLimit, memoryNeed } from "./memory.ts";
 import { type OpenedTuner, openTuner } from "./open-tuner.ts";
 import { Pause } from "./pause.ts";
@@ -52,7 +52,10 @@ export async function runFinetune(flags: FinetuneFlags, io: Io): Promise<number>
       return EXIT_OK;
     }
     checkFits(prepared, flags.memory);
-    await writeStoredRun(paths, { flags: keptFlags(merged), recipe: prepared.recipe });
+    const { recipe } = prepared;
+    const { microBatch, threads } = recipe;
+    const kept = keptFlags(merged, { microBatch, threads });
+    await writeStoredRun(paths, { flags: kept, workingFolder: process.cwd(), recipe });
     return await new Run({ flags: merged, json, prepared, paths, interrupts, io }).toEnd();
   } finally {
     interrupts.release();
@@ -81,7 +84,11 @@ async function storedRun(
     return undefined;
   }
   const stored = await readStoredRun(paths);
-  if (stored || flags.resume !== true) return stored;
+  if (stored) {
+    const { workingFolder } = stored;
+    return { ...stored, flags: movedFlags(stored.flags, workingFolder, process.cwd()) };
+  }
+  if (flags.resume !== true) return undefined;
   throw new InputError(`there is no run to resume in ${paths.folder}`, {
     hint: "leave out --resume to begin one",
   });
