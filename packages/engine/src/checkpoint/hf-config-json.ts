@@ -27,6 +27,11 @@ const CLASSES = {
   bitnet: "BitNetForCausalLM",
 } as const;
 
+/** The name of transformers' class. */
+export function architectureClass(config: ModelConfig): string {
+  return CLASSES[architectureOf(config)];
+}
+
 /** What every config.json ends with: no tokens with a meaning, unless a tokenizer gives them. */
 const TAIL = {
   initializer_range: 0.02,

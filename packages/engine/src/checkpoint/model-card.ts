@@ -1,7 +1,18 @@
 // The model card (README.md) of an export: what the model is, how it was made, how to load it.
 // It states only what the run measured; it judges nothing.
-import { type LlamaConfig, parameterCount } from "../model/config.ts";
+import {
+  architectureOf,
+  contextLimit,
+  headSize,
+  isGpt2,
+  keyValueHeads,
+  layerCount,
+  type ModelConfig,
+  parameterCount,
+} from "../model/config.ts";
+import { BYTE_VOCAB_SIZE } from "../tokenizer/bytes.ts";
 import { plain, rowsTable, table } from "./card-text.ts";
+import { architectureClass } from "./hf-config-json.ts";
 
 export type ModelCard = {
   /** The run's name, chosen by its owner. */
@@ -29,9 +40,9 @@ export type ModelCard = {
 const BPS_PER_PERCENT = 100;
 
 /** The README.md of an exported model: Hugging Face's front matter, then what a person reads. */
-export function modelCardText(card: ModelCard, config: LlamaConfig): string {
+export function modelCardText(card: ModelCard, config: ModelConfig): string {
   const sections = [
-    frontMatter(card),
+    frontMatter(card, config),
     heading(card),
     `## Numbers\n\n${table(numbers(card, config))}`,
     `## Data\n\n${dataText(card)}`,
@@ -44,7 +55,7 @@ export function modelCardText(card: ModelCard, config: LlamaConfig): string {
 }
 
 /** YAML that the Hub reads. A JSON string is a YAML string, so no name can break out. */
-function frontMatter(card: ModelCard): string {
+function frontMatter(card: ModelCard, config: ModelConfig): string {
   const licence = card.license === null ? [] : [`license: ${JSON.stringify(card.license)}`];
   const lines = [
     ...licence,
@@ -53,8 +64,8 @@ function frontMatter(card: ModelCard): string {
     `model_name: ${JSON.stringify(card.name)}`,
     "tags:",
     "  - manyhands",
-    "  - byte-level",
-    "  - llama",
+    ...(isByteLevel(config) ? ["  - byte-level"] : []),
+    `  - ${architectureOf(config)}`,
   ];
   return `---\n${lines.join("\n")}\n---`;
 }
@@ -66,7 +77,7 @@ function heading(card: ModelCard): string {
   return `# ${plain(card.name)}\n\n${made}: ${how}.`;
 }
 
-function numbers(card: ModelCard, config: LlamaConfig): [string, string | number][] {
+function numbers(card: ModelCard, config: ModelConfig): [string, string | number][] {
   const loss: [string, string | number][] =
     card.valLoss === null
       ? []
@@ -92,21 +103,34 @@ function dataText(card: ModelCard): string {
   return `${rowsTable(["file", "bytes", "content address"], rows)}\n\n${split}; ${how}.`;
 }
 
-function modelRows(config: LlamaConfig): [string, string | number][] {
+function modelRows(config: ModelConfig): [string, string | number][] {
+  const gpt2 = isGpt2(config);
+  const [hidden, inner, heads] = gpt2
+    ? [config.nEmbd, config.nInner, config.nHead]
+    : [config.hiddenSize, config.intermediateSize, config.numAttentionHeads];
+  const bytes = isByteLevel(config);
   return [
-    ["architecture", "LlamaForCausalLM"],
-    ["vocabulary", `${config.vocabSize} byte values`],
-    ["context length", config.maxPositionEmbeddings],
-    ["hidden size", config.hiddenSize],
-    ["intermediate size", config.intermediateSize],
-    ["layers", config.numHiddenLayers],
-    ["attention heads (key-value)", `${config.numAttentionHeads} (${config.numKeyValueHeads})`],
+    ["architecture", architectureClass(config)],
+    ["vocabulary", bytes ? `${config.vocabSize} byte values` : config.vocabSize],
+    ["context length", contextLimit(config)],
+    ["hidden size", hidden],
+    ["intermediate size", inner],
+    ["layers", layerCount(config)],
+    ["attention heads (key-value)", `${heads} (${keyValueHeads(config)})`],
+    ...(headSize(config) * heads === hidden
+      ? []
+      : [["width of a head", headSize(config)] as [string, number]]),
     ["tied embeddings", config.tieWordEmbeddings ? "yes" : "no"],
     ["weights", "float32, safetensors"],
   ];
 }
 
-function usage(config: LlamaConfig): string {
+/** Runs that train from nothing have one token per byte value. */
+function isByteLevel(config: ModelConfig): boolean {
+  return config.vocabSize === BYTE_VOCAB_SIZE;
+}
+
+function usage(config: ModelConfig): string {
   return `\`\`\`python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -118,8 +142,15 @@ text = model.generate(**prompt, max_new_tokens=100)
 print(tokenizer.decode(text[0]))
 \`\`\`
 
-A token is one byte of UTF-8; there are no special tokens. The model was trained on windows of at
-most ${config.maxPositionEmbeddings} bytes.`;
+${tokensText(config)}`;
+}
+
+function tokensText(config: ModelConfig): string {
+  return isByteLevel(config)
+    ? `A token is one byte of UTF-8; there are no special tokens. The model was trained on windows of at
+most ${contextLimit(config)} bytes.`
+    : `The tokenizer is the one of the model that training began with. Contexts have at most
+${contextLimit(config)} tokens.`;
 }
 
 function licenceText(card: ModelCard): string {

@@ -3,6 +3,7 @@
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
+import { TOKENIZER_FILES } from "../tokenizer/node-tokenizer.ts";
 import { EXPORT_FILE_NAMES, type ExportFile } from "./export.ts";
 import type { ImportedModel } from "./import.ts";
 import { importModelFolder } from "./model-folder.ts";
@@ -32,7 +33,7 @@ export async function writeExportFolder(
   folder: string,
   files: readonly ExportFile[],
 ): Promise<void> {
-  const known: readonly string[] = EXPORT_FILE_NAMES;
+  const known: readonly string[] = [...EXPORT_FILE_NAMES, ...TOKENIZER_FILES];
   await fillFolder(
     folder,
     (name) => known.includes(name),

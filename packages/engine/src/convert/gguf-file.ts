@@ -90,7 +90,7 @@ async function planOf(config: ModelConfig, { model, type }: GgufOptions): Promis
   if (!shape.ok) throw refuse(shape.error);
   const places = ggufTensors(config);
   const vocabSize = config.vocabSize;
-  const vocabulary = vocabularyMetadata(await readVocabularyFiles(model), vocabSize);
+  const vocabulary = vocabularyMetadata(await readVocabularyFiles(model, vocabSize), vocabSize);
   if (!vocabulary.ok) throw refuse(vocabulary.error);
   const tensors = places.map((each): Planned => {
     const wanted = storedType(each, BLOCKS[type]);

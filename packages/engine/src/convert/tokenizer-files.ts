@@ -6,18 +6,22 @@ import { InputError, messageOf } from "@manyhands/base/errors";
 import { ModelFileError, readModelText } from "../checkpoint/model-files.ts";
 import { fieldsOf, type Json } from "../gguf/json.ts";
 import type { VocabularyFiles } from "../gguf/vocabulary.ts";
-
-const JSON_BYTES_MAX = 200_000_000;
-const TEMPLATE_BYTES_MAX = 1_000_000;
+import { BYTE_VOCAB_SIZE } from "../tokenizer/bytes.ts";
+import { tokenizerJson } from "../tokenizer/hugging-face.ts";
+import { TOKENIZER_BYTES_MAX } from "../tokenizer/tokenizer-json.ts";
 
 /**
- * What a folder says of its tokens.
+ * What a folder says of its tokens. A model of 256 without a tokenizer is one of bytes.
  *
  * @throws InputError if there is no tokenizer.json, or a file is no JSON
  */
-export async function readVocabularyFiles(folder: string): Promise<VocabularyFiles> {
+export async function readVocabularyFiles(
+  folder: string,
+  vocabSize: number,
+): Promise<VocabularyFiles> {
   const names = await readdir(folder);
-  if (!names.includes("tokenizer.json")) {
+  const own = names.includes("tokenizer.json");
+  if (!own && vocabSize !== BYTE_VOCAB_SIZE) {
     throw new InputError(`${folder} has no tokenizer.json`, {
       hint: "save the tokenizer with transformers' save_pretrained, and try again",
     });
@@ -26,10 +30,10 @@ export async function readVocabularyFiles(folder: string): Promise<VocabularyFil
     names.includes(name) ? readJson(join(folder, name)) : {};
   const tokenizerConfig = await read("tokenizer_config.json");
   const template = names.includes("chat_template.jinja")
-    ? await readModelText(join(folder, "chat_template.jinja"), TEMPLATE_BYTES_MAX)
+    ? await readModelText(join(folder, "chat_template.jinja"), TOKENIZER_BYTES_MAX)
     : templateIn(tokenizerConfig["chat_template"]);
   return {
-    tokenizer: await read("tokenizer.json"),
+    tokenizer: own ? await read("tokenizer.json") : fieldsOf(JSON.parse(tokenizerJson())),
     tokenizerConfig,
     config: await read("config.json"),
     chatTemplate: template,
@@ -37,7 +41,7 @@ export async function readVocabularyFiles(folder: string): Promise<VocabularyFil
 }
 
 async function readJson(path: string): Promise<Json> {
-  const text = await readModelText(path, JSON_BYTES_MAX);
+  const text = await readModelText(path, TOKENIZER_BYTES_MAX);
   try {
     return fieldsOf(JSON.parse(text));
   } catch (cause) {
