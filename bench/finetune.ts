@@ -1,7 +1,8 @@
 // Fine-tuning on this machine: step time and peak memory of all weights and of LoRA on each kind of
 // base, each in a fresh process, in rounds, so that other work on the machine meets all alike.
 // It deliberately measures whole processes: what a person's machine has to hold.
-// Usage: npm run bench:finetune [-- --model NAME] [--rounds N]   writes bench/results/finetune.{json,md}
+// Usage: npm run bench:finetune [-- --model NAME] [--rounds N]
+// It writes bench/results/finetune.{json,md}.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { arch, cpus, tmpdir, totalmem } from "node:os";
@@ -157,11 +158,12 @@ function tableOf(rows: readonly Row[]): string {
     const ready = (row.readyMs / 1000).toFixed(1);
     return `| ${row.model} | ${lora} | ${memory} | ${time} | ${error} | ${ready} |`;
   });
-  return [
-    "| model | what trains | peak MB | of full | predicted MB | base MB | CPU ms per step | ms per step | of f32 (CPU) | base's error | s until the first step |",
-    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ...lines,
-  ].join("\n");
+  const head = [
+    ...["model", "what trains", "peak MB", "of full", "predicted MB", "base MB"],
+    ...["CPU ms per step", "ms per step", "of f32 (CPU)", "base's error", "s to the first step"],
+  ];
+  const rule = head.map((_, column) => (column < 2 ? "---" : "---:"));
+  return [`| ${head.join(" | ")} |`, `| ${rule.join(" | ")} |`, ...lines].join("\n");
 }
 
 function goalsOf(rows: readonly Row[]): string {
@@ -190,9 +192,10 @@ function write(rows: readonly Row[], rounds: number): void {
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
   const head = `${machine}, ${memory}, Node ${process.version}, ${date}, \`npm run bench:finetune\``;
   const how =
-    `One sequence of ${CONTEXT} tokens per step, 1 thread, random weights, LoRA of rank ${RANK} on all ` +
-    "linear layers, AdamW. Peak resident memory of a fresh process that reads the model (packed " +
-    `bases from the cache), and takes ${STEPS} steps; medians of ${rounds} rounds over all runs.`;
+    `One sequence of ${CONTEXT} tokens per step, 1 thread, random weights, LoRA of rank ${RANK} ` +
+    "on all linear layers, AdamW. Peak resident memory of a fresh process that reads the model " +
+    `(packed bases from the cache), and takes ${STEPS} steps; medians of ${rounds} rounds over ` +
+    "all runs.";
   const text = [
     "# Fine-tuning: memory and time of a step",
     `${head}. ${how}`,

@@ -1,4 +1,5 @@
-// Adapters of every kind on every model: ours for peft, merged ones for transformers, peft's for us.
+// Adapters of every kind on every model: ours for peft, merged ones for transformers, and peft's
+// for us.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "@manyhands/base/random";
@@ -12,7 +13,7 @@ import {
   writeAdapterFolder,
 } from "@manyhands/engine/peft/adapter-folder";
 import { logitsOf } from "./logits.ts";
-import type { Check, Tuned } from "./main.ts";
+import type { Check, Tuned } from "./tuned.ts";
 
 const LOGITS_DIFFERENCE_MAX = 1e-3;
 

@@ -11,7 +11,7 @@ import { decodeBlocks, encodeBlocks } from "@manyhands/engine/gguf/blocks";
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
 import { readGguf } from "@manyhands/engine/testing/read-gguf";
 import { logitsOf, lossOf } from "./logits.ts";
-import type { Check, Tuned } from "./main.ts";
+import type { Check, Tuned } from "./tuned.ts";
 
 export type GgufFile = {
   readonly model: Tuned;

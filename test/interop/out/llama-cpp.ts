@@ -5,7 +5,7 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { HOSTILE_TEXTS } from "../hostile.ts";
 import type { GgufFile } from "./gguf.ts";
-import type { Check, Tuned } from "./main.ts";
+import type { Check, Tuned } from "./tuned.ts";
 
 /** How far perplexities may be apart, as a share. Q4_0 is reported, within what 4 bits lose. */
 const PERPLEXITY_MAX = { f32: 0.005, f16: 0.005, q8_0: 0.01, q4_0: 0.05 } as const;

@@ -8,7 +8,7 @@ import type { WeightSource } from "@manyhands/engine/quantize/base-model";
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
 
 /** All weights, flat. */
-export async function flatWeights(source: WeightSource): Promise<Float32Array> {
+async function flatWeights(source: WeightSource): Promise<Float32Array> {
   const places = parameterPlaces(source.config);
   const last = places.at(-1);
   const weights = new Float32Array(last ? last.offset + last.size : 0);

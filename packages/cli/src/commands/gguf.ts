@@ -10,9 +10,9 @@ import { resolveShown } from "./resolve-shown.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 const HELP = `
-<model> is hf:<org>/<name>[@revision], or a folder: a fine-tuned model, a run's export, or anybody's.
-With --adapter, a LoRA adapter is merged on the way. The file has the tokenizer and its chat template
-in it. A model or tokenizer that llama.cpp would read differently is refused. Types:
+<model> is hf:<org>/<name>[@revision], or a folder: a fine-tuned model, a run's export, anybody's.
+With --adapter, a LoRA adapter is merged on the way. The file has the tokenizer and its chat
+template in it. A model or tokenizer that llama.cpp would read differently is refused. Types:
   f32   as trained           f16   half the size, the same answers
   q8_0  a quarter            q4_0  an eighth; embedding and head stay at 8 bits`;
 

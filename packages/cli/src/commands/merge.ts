@@ -16,8 +16,8 @@ import type { SetExitCode } from "./set-exit-code.ts";
 const HELP = `
 <model> is the base that the adapter was trained on: hf:<org>/<name>[@revision], or a folder. The
 adapter is a folder as PEFT writes one, ours or another's. The result is a folder that transformers
-loads without PEFT: the base's config and tokenizer, weights in safetensors, a model card. It must be
-new, empty, or an earlier model. Weights pass one by one: a model larger than memory can be merged.`;
+loads without PEFT: the base's config and tokenizer, weights in safetensors, a model card. It must
+be new, empty, or an earlier model. Weights pass one by one, so a model may be larger than memory.`;
 
 type MergeFlags = {
   readonly adapter: string;

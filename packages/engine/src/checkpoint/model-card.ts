@@ -147,8 +147,8 @@ ${tokensText(config)}`;
 
 function tokensText(config: ModelConfig): string {
   return isByteLevel(config)
-    ? `A token is one byte of UTF-8; there are no special tokens. The model was trained on windows of at
-most ${contextLimit(config)} bytes.`
+    ? `A token is one byte of UTF-8; there are no special tokens. The model was trained on windows
+of at most ${contextLimit(config)} bytes.`
     : `The tokenizer is the one of the model that training began with. Contexts have at most
 ${contextLimit(config)} tokens.`;
 }

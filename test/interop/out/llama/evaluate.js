@@ -3,6 +3,7 @@
 //
 // Usage: evaluate.js <jobs.json> <answers.json>   jobs: [{file, texts, whole, windows}]
 import { readFileSync, writeFileSync } from "node:fs";
+// tidy-ignore undeclared-import: run.sh installs it in a folder of its own, not with the project.
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
 
 const [, , jobsPath, answersPath] = process.argv;
@@ -21,7 +22,8 @@ await llama.dispose();
 async function evaluate({ file, texts, whole, windows }) {
   const model = await llama.loadModel({ modelPath: file, gpuLayers: 0, useMmap: false });
   const length = Math.max(...windows.map((window) => window.length));
-  const context = await model.createContext({ contextSize: length + 8, threads: 2, batchSize: 512 });
+  const size = { contextSize: length + 8, batchSize: 512 };
+  const context = await model.createContext({ ...size, threads: 2 });
   const sequence = context.getSequence();
   const logProbabilities = [];
   for (const window of windows) {
