@@ -10,16 +10,8 @@ import { encodeReceipt, type RunTxResult } from "@ethereumjs/vm";
 import { defined } from "@manyhands/base/assert";
 import { InputError, messageOf } from "@manyhands/base/errors";
 import { REFUSED, RpcError } from "./errors.ts";
-import { blockJson, type Done, transactionRows } from "./json.ts";
-import {
-  BLOCK_GAS_MAX,
-  blockAt,
-  chainRules,
-  type Hex,
-  Machine,
-  type Moment,
-  TRANSACTION_GAS_MAX,
-} from "./machine.ts";
+import { blockJson, type Done, transactionRows, waitingJson } from "./json.ts";
+import { BLOCK_GAS_MAX, blockAt, chainRules, type Hex, Machine, type Moment } from "./machine.ts";
 import { ChainStore } from "./store.ts";
 
 export type LocalChainOptions = {
@@ -117,6 +109,16 @@ export class LocalChain {
     return nonce;
   }
 
+  /** One that was accepted and waits for its turn, as the RPC shows it. */
+  waitingTransaction(hash: Hex): unknown {
+    for (const ofSender of this.#waiting.values()) {
+      for (const arrived of ofSender.values()) {
+        if (arrived.hash === hash) return waitingJson(arrived);
+      }
+    }
+    return null;
+  }
+
   /**
    * Resolves when the transaction is on the disk: in a block, or waiting for an earlier one of its
    * sender.
@@ -164,9 +166,6 @@ export class LocalChain {
       if (!tx.verifySignature()) throw new RpcError(REFUSED, "invalid signature");
       if (tx.type === 0 && !tx.supports(Capability.EIP155ReplayProtection)) {
         throw new RpcError(REFUSED, "only replay-protected (EIP-155) transactions are taken");
-      }
-      if (tx.gasLimit > TRANSACTION_GAS_MAX) {
-        throw new RpcError(REFUSED, `gas limit ${tx.gasLimit} is above ${TRANSACTION_GAS_MAX}`);
       }
       if (!tx.isValid()) throw new RpcError(REFUSED, tx.getValidationErrors().join("; "));
       const sender = tx.getSenderAddress().toString();

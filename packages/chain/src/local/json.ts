@@ -86,7 +86,16 @@ export function transactionRows(
   return { transactions, logs };
 }
 
-function transactionJson({ tx, sender }: Done, place: Record<string, string>) {
+type Sent = Pick<Done, "tx" | "hash" | "sender">;
+
+/** A transaction that is in no block yet. */
+export function waitingJson(sent: Sent) {
+  const { hash: transactionHash } = sent;
+  const nowhere = { blockHash: null, blockNumber: null, transactionIndex: null };
+  return transactionJson(sent, { transactionHash, ...nowhere });
+}
+
+function transactionJson({ tx, sender }: Sent, place: Record<string, string | null>) {
   const { hash: _, ...fields } = { hash: "", ...tx.toJSON() };
   return {
     ...fields,

@@ -35,7 +35,10 @@ const METHODS: Readonly<Record<string, Method>> = {
   eth_estimateGas: async (chain, [request, at]) =>
     quantity(await chain.machine.estimateGas(callOf(request), momentOf(chain, at))),
   eth_sendRawTransaction: (chain, [raw]) => chain.send(dataOf(raw)),
-  eth_getTransactionByHash: (chain, [hash]) => parsed(chain.store.transaction(hashOf(hash))?.body),
+  eth_getTransactionByHash: (chain, [given]) => {
+    const hash = hashOf(given);
+    return parsed(chain.store.transaction(hash)?.body) ?? chain.waitingTransaction(hash);
+  },
   eth_getTransactionReceipt: (chain, [hash]) =>
     parsed(chain.store.transaction(hashOf(hash))?.receipt),
   eth_getBlockByNumber: (chain, [which, whole]) => {
