@@ -190,7 +190,8 @@ function write(rows: readonly Row[], rounds: number): void {
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${cpus()[0]?.model ?? "?"} × ${cpus().length}, ${arch()}`;
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
-  const head = `${machine}, ${memory}, Node ${process.version}, ${date}, \`npm run bench:finetune\``;
+  const command = "`npm run bench:finetune`";
+  const head = `${machine}, ${memory}, Node ${process.version}, ${date}, ${command}`;
   const how =
     `One sequence of ${CONTEXT} tokens per step, 1 thread, random weights, LoRA of rank ${RANK} ` +
     "on all linear layers, AdamW. Peak resident memory of a fresh process that reads the model " +

@@ -176,6 +176,8 @@ test("what PEFT can do and this engine cannot is refused by its name", async () 
     assert.equal(parseAdapterConfig(text, TINY_LLAMA).ok, false, text);
   }
   await refused(folderOf({ "adapter_config.json": "{" }), "import/config");
+  await refused(folderOf({ "adapter_config.json": " ".repeat(4 << 20) }), "import/config");
+  await refused(folderOf({ "adapter_config.json": " ".repeat((4 << 20) + 1) }), "import/too-long");
 });
 
 test("a folder with anything else in it is left alone", async () => {
