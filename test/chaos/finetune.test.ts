@@ -52,6 +52,27 @@ for (const base of ["nf4", "full"] as const) {
   });
 }
 
+test("a signal pauses and goes on, another saves and stops, and the rest is learnt later", async () => {
+  const out = "signals";
+  const whole = lossesOf(await toEnd(start("signals-whole", [])));
+  const first = start(out, []);
+  await first.says(/"type":"step","step":5,/);
+  first.signal("SIGUSR2");
+  await first.says(/"type":"paused"/);
+  await first.says(/"type":"paused"[\s\S]*"type":"checkpoint"/);
+  const paused = first.stdout;
+  await wait(300); // time in which a run that does not pause takes steps
+  equal(first.stdout, paused);
+  first.signal("SIGUSR2");
+  await first.says(/"type":"resumed"/);
+  first.signal("SIGINT");
+  deepEqual((await first.exit).code, 130);
+  ok(/"type":"(stopped|end)"/.test(first.stdout), first.output);
+  const seen = lossesOf(first.stdout);
+  keep(lossesOf(await toEnd(start(out, []))), seen);
+  deepEqual([...seen].sort(byStep), [...whole].sort(byStep));
+});
+
 function start(out: string, method: readonly string[]): Process {
   const files = ["--model", join(folder, "model"), "--data", join(folder, "data.jsonl")];
   const words = ["finetune", ...files, "--out", join(folder, out), ...FLAGS, ...method];

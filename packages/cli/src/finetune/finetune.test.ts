@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { compareText } from "@manyhands/base/bytes";
 import { ModelFolder } from "@manyhands/engine/checkpoint/model-folder";
 import { readAdapterFolder } from "@manyhands/engine/peft/adapter-folder";
+import { lockFolder } from "@manyhands/worker/node/folder-lock";
 import { runCommand } from "../main.ts";
 import { PLAIN } from "../terminal/style.ts";
 import { writeTinyData, writeTinyModel } from "../testing/tiny-model.ts";
@@ -74,6 +75,17 @@ test("a second call tells the result, another recipe is refused, --restart begin
   assert.match(other.stderr, /another recipe: adapter.r: 16 → 4; adapter.loraAlpha: 32 → 8; seed/);
   const fresh = await begin("second", ...SHORT, "--rank", "4", "--restart");
   assert.equal(fresh.code, 0, fresh.stderr);
+});
+
+test("a folder that another process trains in is left alone", async () => {
+  const out = join(folder, "busy");
+  const lock = lockFolder(out);
+  const { code, stderr } = await begin("busy", ...SHORT);
+  lock.release();
+  assert.notEqual(code, 0);
+  assert.match(stderr, /busy/);
+  assert.deepEqual(readdirSync(out), []);
+  assert.equal((await begin("busy", ...SHORT)).code, 0);
 });
 
 test("data that has changed since is another recipe", async () => {

@@ -129,7 +129,9 @@ function recipeOf(flags: FinetuneFlags, parts: RecipeParts): Recipe {
     method,
     base,
     adapter,
-    data: data.files,
+    data: data.files.map(({ name, format, bytes, lines, sha256 }) => {
+      return { name, format, bytes, lines, sha256 };
+    }),
     layout: flags.padded === true ? "padded" : "packed",
     loss: flags.loss === "all" ? "all" : "assistant",
     author: flags.controlTokens === true ? "control" : "text",

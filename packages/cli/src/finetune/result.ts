@@ -64,7 +64,6 @@ async function cardOf(prepared: Prepared, summary: FinetuneSummary): Promise<Fin
   const { found, recipe, config, tokenizer, data } = prepared;
   const readme = await readFile(join(found.folder, "README.md"), "utf8").catch(() => "");
   const license = licenseOfReadme(readme);
-  const { facts } = summary;
   const optional = {
     ...(summary.baseValidationLoss === null ? {} : { baseValidation: summary.baseValidationLoss }),
     ...(summary.validationLoss === null ? {} : { validation: summary.validationLoss }),
@@ -77,8 +76,8 @@ async function cardOf(prepared: Prepared, summary: FinetuneSummary): Promise<Fin
       license,
     },
     kind: recipe.adapter ? "adapter" : "model",
-    data: data.files.map(({ name, format, lines, sha256 }) => {
-      return { name, format, examples: lines, tokens: facts.tokens, sha256 };
+    data: data.files.map(({ name, format, documents, tokens, sha256 }) => {
+      return { name, format, examples: documents, tokens, sha256 };
     }),
     recipe: Object.fromEntries(recipeRows(recipe)),
     losses: {

@@ -27,6 +27,8 @@ export type StoredRun = {
   readonly recipe: Recipe;
 };
 
+/** What a process that uses the folder puts there: worker's folder-lock.ts. */
+const LOCK = "lock";
 const RUN_BYTES_MAX = 1 << 24;
 
 export function finetunePaths(folder: string): FinetunePaths {
@@ -50,8 +52,9 @@ export async function readStoredRun(paths: FinetunePaths): Promise<StoredRun | u
   const text = await textAt(paths.run);
   if (text === undefined) {
     const names = await readdir(paths.folder).catch(() => []);
-    if (names.length === 0) return undefined;
-    throw new InputError(`${paths.folder} holds ${names[0]}, and no fine-tuning run`, {
+    const [other] = names.filter((name) => name !== LOCK);
+    if (other === undefined) return undefined;
+    throw new InputError(`${paths.folder} holds ${other}, and no fine-tuning run`, {
       hint: "choose an --out that is empty or does not exist",
     });
   }

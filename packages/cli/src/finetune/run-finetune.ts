@@ -1,5 +1,6 @@
 // A fine-tuning run from its flags to its result: begun, gone on with, interrupted or finished.
 import { InputError } from "@manyhands/base/errors";
+import { type FolderLock, lockFolder } from "@manyhands/worker/node/folder-lock";
 import { EXIT_INTERRUPTED, EXIT_OK } from "../exit-codes.ts";
 import { bytesText, countText, groupedText, lossText } from "../terminal/format.ts";
 import { aborted, type Interrupts, watchInterrupts } from "../terminal/interrupts.ts";
@@ -43,6 +44,7 @@ export async function runFinetune(flags: FinetuneFlags, io: Io): Promise<number>
   }
   const prepared = await prepare(merged, io);
   const interrupts = watchInterrupts();
+  let lock: FolderLock | undefined;
   try {
     checkSame(paths, stored, prepared);
     tellBadLines(prepared, io);
@@ -52,12 +54,14 @@ export async function runFinetune(flags: FinetuneFlags, io: Io): Promise<number>
       return EXIT_OK;
     }
     checkFits(prepared, flags.memory);
+    lock = lockFolder(paths.folder);
     const { recipe } = prepared;
     const { microBatch, threads } = recipe;
     const kept = keptFlags(merged, { microBatch, threads });
     await writeStoredRun(paths, { flags: kept, workingFolder: process.cwd(), recipe });
     return await new Run({ flags: merged, json, prepared, paths, interrupts, io }).toEnd();
   } finally {
+    lock?.release();
     interrupts.release();
     await prepared.files.close();
   }

@@ -2,10 +2,11 @@
 import { type DataFileFacts, dataFilesAt, readExamples } from "./node-examples.ts";
 import { type TextData, TextDataBuilder, type TextDataOptions } from "./text-data.ts";
 
-export type LoadedTextData = TextData & { readonly files: readonly DataFileFacts[] };
+export type LoadedFile = DataFileFacts & { readonly documents: number; readonly tokens: number };
+export type LoadedTextData = TextData & { readonly files: readonly LoadedFile[] };
 
 export type LoadOptions = TextDataOptions & {
-  /** Called now and then with the bytes read so far. */
+  /** Called with the documents read so far, bad lines included. */
   readonly onProgress?: (documents: number) => void;
 };
 
@@ -18,18 +19,21 @@ export async function loadTextData(
   options: LoadOptions,
 ): Promise<LoadedTextData> {
   const builder = new TextDataBuilder(options);
-  const files: DataFileFacts[] = [];
+  const files: LoadedFile[] = [];
   let count = 0;
   for (const given of paths) {
     for (const path of await dataFilesAt(given)) {
       const examples = readExamples(path);
+      const before = builder.read;
       let next = await examples.next();
       for (; next.done !== true; next = await examples.next()) {
         builder.add(next.value);
         count += 1;
         options.onProgress?.(count);
       }
-      files.push(next.value);
+      const { documents, tokens } = builder.read;
+      const own = { documents: documents - before.documents, tokens: tokens - before.tokens };
+      files.push({ ...next.value, ...own });
     }
   }
   return { ...builder.build(), files };

@@ -119,6 +119,11 @@ export class TextDataBuilder {
     this.#group = validationShare > 0 ? Math.max(2, Math.round(1 / validationShare)) : 0;
   }
 
+  /** What has been read so far, held out or not. */
+  get read(): { readonly documents: number; readonly tokens: number } {
+    return { documents: this.#documents, tokens: this.#train.size + this.#validation.size };
+  }
+
   /** @throws InputError for a bad line, if strict */
   add({ file, line, example }: ReadExample): void {
     const document = example.ok ? documentOf(example.value, this.#options) : example;
