@@ -39,6 +39,11 @@ const ropeScalingDecoder = tagged("ropeType", {
   }),
 });
 
+const layerTypesDecoder: Decoder<readonly ("full_attention" | "sliding_attention")[]> = list(
+  oneOf("full_attention", "sliding_attention"),
+  { min: 1, max: LAYERS_MAX },
+);
+
 /** A Hugging Face `LlamaConfig`, and what relatives of Llama's have besides. */
 const llamaFields = object({
   modelType: optional(oneOf("qwen2", "qwen3", "gemma3_text", "bitnet")),
@@ -57,9 +62,7 @@ const llamaFields = object({
   attentionBias: optional(flag),
   mlpBias: optional(flag),
   slidingWindow: optional(integer(1, CONTEXT_LENGTH_MAX)),
-  layerTypes: optional(
-    list(oneOf("full_attention", "sliding_attention"), { min: 1, max: LAYERS_MAX }),
-  ),
+  layerTypes: optional(layerTypesDecoder),
   ropeLocalBaseFreq: optional(real(1, 1e9)),
   queryPreAttnScalar: optional(positive),
   bitLinear: optional(oneOf("offline", "online")),

@@ -25,7 +25,7 @@ const targetsDecoder: Decoder<"all-linear" | readonly string[]> = (value, path) 
   Array.isArray(value) ? namesDecoder(value, path) : allDecoder(value, path);
 
 /** PEFT's LoraConfig in camelCase. */
-export const adapterDecoder = object({
+export const adapterFields = {
   r: integer(1, 4_096),
   loraAlpha: real(1e-6, 1e6),
   /** The share of an adapter's inputs that a step leaves out. */
@@ -34,8 +34,7 @@ export const adapterDecoder = object({
   targetModules: fallback(targetsDecoder, "all-linear"),
   useRslora: fallback(flag, false),
   useDora: fallback(flag, false),
-});
-export type Adapter = Decoded<typeof adapterDecoder>;
+};
 
 /** How the frozen weights are stored: the engine's base files (docs/spec/08-base-files.md). */
 export const baseKindDecoder = oneOf("f32", "f16", "q8", "q4", "nf4", "ternary");
@@ -44,7 +43,7 @@ export const baseKindDecoder = oneOf("f32", "f16", "q8", "q4", "nf4", "ternary")
 export const tuningDecoder = tagged("method", {
   lora: object({
     method: oneOf("lora"),
-    adapter: adapterDecoder,
+    adapter: object(adapterFields),
     /** The base file: a blob like those of the data set. */
     base: object({ kind: baseKindDecoder, byteLength: integer(1), root: hex(32) }),
   }),

@@ -1,7 +1,7 @@
 // The writing thread: the engine's generator on the WASM runtime, with the run's weights.
 import { messageOf } from "@manyhands/base/errors";
 import { createGenerator } from "@manyhands/engine/generate/generator";
-import type { LlamaConfig } from "@manyhands/engine/model/config";
+import type { ModelConfig } from "@manyhands/engine/model/config";
 import { ortWebWasm } from "@manyhands/engine/runtime/ort-web-wasm";
 import type { Runtime } from "@manyhands/engine/runtime/runtime";
 import { encodeText, TokenStream } from "@manyhands/engine/tokenizer/bytes";
@@ -36,6 +36,10 @@ async function loadRuntime(onLoading: (loading: Loading) => void): Promise<Runti
   return ortWebWasm({ files: bytes });
 }
 
+/** Their base is not in the log, and is larger than what a page should load to write a line. */
+const ADAPTERS_ONLY =
+  "This run trains adapters for a model that others have: this page cannot write with it yet.";
+
 /** Something did not arrive; the message is a sentence. */
 class LoadError extends Error {}
 
@@ -50,7 +54,7 @@ async function generatorFor(
     throw error;
   });
   onLoading({ what: "graph", done: 0, total: 0 });
-  const model: LlamaConfig = order.run.model;
+  const model: ModelConfig = order.run.model;
   const made = createGenerator({ runtime: loaded, model });
   generator = { runId: order.runId, made };
   return made;
@@ -60,7 +64,8 @@ async function weightsFor(
   order: WriteOrder,
   onLoading: (loading: Loading) => void,
 ): Promise<WeightsAfter> {
-  const { runId, rounds } = order;
+  const { runId, rounds, run } = order;
+  if (run.tuning?.method === "lora") throw new LoadError(ADAPTERS_ONLY);
   const known = rounds === null ? undefined : kept.get(`${runId} ${rounds}`);
   if (known) return known;
   const found = await weightsAfter({ ...order, onLoading });

@@ -15,7 +15,7 @@ import { type FrozenRun, runIdOf } from "@manyhands/protocol/run-config";
 import { commitSigningBytes, joinSigningBytes } from "@manyhands/protocol/signing";
 import type { RunState } from "@manyhands/protocol/state";
 import { step } from "@manyhands/protocol/step";
-import { hashOf, honestUpdate, testRun } from "@manyhands/protocol/testing/fixtures";
+import { hashOf, honestUpdate, TEST_MODEL, testRun } from "@manyhands/protocol/testing/fixtures";
 
 type Signer = { readonly key: SigningKey; readonly sign: (bytes: Bytes) => string };
 
@@ -56,10 +56,14 @@ function frozen(options: PretendOptions): FrozenRun {
     innerSteps: 16,
     rounds: { evaluateEvery: 5, evaluateWindows: 64, workersMin: 1 },
   });
-  const run: FrozenRun = {
+  return {
     ...base,
     name,
-    model: { ...base.model, hiddenSize: 256, intermediateSize: 683, numHiddenLayers: 6 },
+    model: {
+      ...TEST_MODEL,
+      ...{ hiddenSize: 256, intermediateSize: 683, numHiddenLayers: 6 },
+      maxPositionEmbeddings: 128,
+    },
     recipe: { ...base.recipe, batchSequences: 8, contextLength: 128 },
     dataset: {
       files: [{ name: "shakespeare.txt", byteLength: 1_115_394, root: hashOf("text") }],
@@ -67,7 +71,6 @@ function frozen(options: PretendOptions): FrozenRun {
     },
     fragments: [{ name: "w", shape: [4_827_904], dtype: "f32" }],
   };
-  return { ...run, model: { ...run.model, maxPositionEmbeddings: 128 } };
 }
 
 /** Writes the run's log event by event, as a coordinator would. */

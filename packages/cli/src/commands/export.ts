@@ -1,19 +1,19 @@
 // `manyhands export <run> <dir>`: the model so far as files that other tools load.
-import { exportFiles } from "@manyhands/engine/checkpoint/export";
-import { writeExportFolder } from "@manyhands/engine/checkpoint/node-folder";
+import { readdir } from "node:fs/promises";
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import { modelCardOf } from "../run/finalise.ts";
 import { readRun, readWeights } from "../run/read-run.ts";
 import { findRunFolder, readSummaryIfFinished } from "../run/run-folder.ts";
+import { writeTrained } from "../run/trained-model.ts";
 import { type Io, print, printJson } from "../terminal/io.ts";
 import { exampleText, jsonOption } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 const HELP = `
 Writes config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json
-and a model card: the weights after the newest closed round, also while the run goes on. <dir> must
-be new, empty, or an earlier export.`;
+and a model card: the weights after the newest closed round, also while the run goes on. Of a run of
+method lora it writes the adapter, as peft reads it. <dir> must be new, empty, or an earlier export.`;
 
 type ExportFlags = { readonly license?: string; readonly json?: boolean };
 
@@ -49,9 +49,8 @@ async function exportRun(
     contributors: status.workers.filter((worker) => worker.updateCount > 0).length,
     license: flags.license ?? null,
   });
-  const files = exportFiles({ config: state.run.model, weights: readWeights(run), card });
-  await writeExportFolder(folder, files);
+  await writeTrained(folder, { run: state.run, weights: readWeights(run), tuned: null, card });
   const facts = { folder, rounds: state.roundsClosed, tokens: status.tokensCommitted };
-  if (flags.json) printJson(io, { ...facts, files: files.map(({ name }) => name) });
+  if (flags.json) printJson(io, { ...facts, files: (await readdir(folder)).sort() });
   else print(io, `Wrote ${folder}: the weights after ${facts.rounds} rounds.`);
 }

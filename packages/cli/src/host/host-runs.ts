@@ -127,6 +127,7 @@ export class HostedRuns {
           files: prepared.files,
           license: prepared.license,
           dataParallelBatch: prepared.dataParallelBatch,
+          tuned: prepared.tuned,
         },
         { progress: () => undefined, stop },
       );

@@ -8,6 +8,7 @@ const BPS = 10_000;
 export function configSection(run: FrozenRun): string {
   const rows: readonly (readonly [string, string])[] = [
     ["model", modelWords(run)],
+    ...tuningRows(run),
     [
       "data",
       run.dataset.files.map((file) => `${file.name} (${bytesText(file.byteLength)})`).join(", "),
@@ -24,12 +25,35 @@ export function configSection(run: FrozenRun): string {
 }
 
 function modelWords({ model }: FrozenRun): string {
+  const shape =
+    model.modelType === "gpt2"
+      ? [
+          `GPT-2: ${model.nLayer} layers of ${model.nEmbd}`,
+          `${model.nHead} heads`,
+          `feed-forward ${model.nInner}`,
+        ]
+      : [
+          `${model.numHiddenLayers} layers of ${model.hiddenSize}`,
+          `${model.numAttentionHeads} heads (${model.numKeyValueHeads} for keys and values)`,
+          `feed-forward ${model.intermediateSize}`,
+        ];
+  return [...shape, `vocabulary ${model.vocabSize}`].join(", ");
+}
+
+/** What trains, if not a model from nothing. */
+function tuningRows({ tuning }: FrozenRun): readonly (readonly [string, string])[] {
+  if (!tuning) return [];
+  if (tuning.method === "full") return [["method", "all weights of a trained model"]];
+  const { adapter, base } = tuning;
+  const { r, loraAlpha, loraDropout, targetModules, useRslora, useDora } = adapter;
+  const targets = typeof targetModules === "string" ? targetModules : targetModules.join(", ");
+  const extras = [useRslora ? "rsLoRA" : "", useDora ? "DoRA" : ""].filter((word) => word !== "");
+  const words = [`rank ${r}`, `alpha ${loraAlpha}`, `dropout ${loraDropout}`, targets, ...extras];
+  const stored = `${base.kind}, ${bytesText(base.byteLength)}`;
   return [
-    `${model.numHiddenLayers} layers of ${model.hiddenSize}`,
-    `${model.numAttentionHeads} heads (${model.numKeyValueHeads} for keys and values)`,
-    `feed-forward ${model.intermediateSize}`,
-    `vocabulary ${model.vocabSize}`,
-  ].join(", ");
+    ["method", `adapters (LoRA): ${words.join(", ")}`],
+    ["frozen base", stored],
+  ];
 }
 
 function recipeRows({ recipe }: FrozenRun): readonly (readonly [string, string])[] {

@@ -4,8 +4,11 @@ import { createHash } from "node:crypto";
 import { weightsRoot } from "@manyhands/aggregation/roots";
 import { toHex } from "@manyhands/base/bytes";
 import type { Sha256 } from "@manyhands/base/hash";
-import { parameterSpecs } from "@manyhands/engine/model/config";
+import { adapterSpecs } from "@manyhands/engine/adapters/config";
+import { initialAdapters } from "@manyhands/engine/adapters/initial-adapters";
+import { type ParameterSpec, parameterSpecs } from "@manyhands/engine/model/config";
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
+import type { Model } from "@manyhands/protocol/model-config";
 import {
   type FragmentSpec,
   type FrozenRun,
@@ -15,6 +18,7 @@ import {
 } from "@manyhands/protocol/run-config";
 import type { LoadedRunFile } from "./load-run-file.ts";
 import { type RunFile, roundPolicyOf } from "./run-file.ts";
+import type { TunedModel } from "./tuned-model.ts";
 
 /** What flags may replace. */
 export type RunOverrides = {
@@ -29,8 +33,10 @@ export type PreparedRun = {
   readonly run: FrozenRun;
   readonly runId: RunId;
   readonly initialWeights: Float32Array;
-  /** Contents of the dataset's files, in its order. */
+  /** Contents of the blobs that training reads, in the order of the protocol's blobsOf. */
   readonly files: readonly Uint8Array[];
+  /** What is trained on, if the run does not begin from nothing. */
+  readonly tuned: TunedModel | null;
   /** Workers to start on this machine. */
   readonly workers: number;
   readonly license: string | null;
@@ -42,16 +48,16 @@ export type PreparedRun = {
 export const nodeSha256: Sha256 = (bytes) => createHash("sha256").update(bytes).digest();
 
 export function prepareRun(loaded: LoadedRunFile, overrides: RunOverrides = {}): PreparedRun {
-  const { file, data } = loaded;
+  const { file, data, model, tokenizer, tuned } = loaded;
   const seed = overrides.seed ?? file.seed;
-  const fragments = parameterSpecs(file.model).map(
+  const { specs, weights } = startOf(model, tuned, seed);
+  const fragments = specs.map(
     ({ name, shape }): FragmentSpec => ({ name, shape: [...shape], dtype: "f32" }),
   );
-  const weights = initialWeights(file.model, seed);
   const run = freezeRun({
     name: file.name,
-    model: file.model,
-    tokenizer: file.tokenizer,
+    model,
+    tokenizer,
     dataset: {
       files: data.map(({ name, byteLength, root }) => ({ name, byteLength, root })),
       validationBps: file.data.validation,
@@ -65,16 +71,32 @@ export function prepareRun(loaded: LoadedRunFile, overrides: RunOverrides = {}):
     seed,
     fragments,
     initialWeightsRoot: toHex(weightsRoot(fragments, weights, nodeSha256)),
+    ...(tuned ? { tuning: tuned.tuning } : {}),
   });
   return {
     run,
     runId: runIdOf(run),
     initialWeights: weights,
-    files: data.map(({ bytes }) => bytes),
+    files: [...data.map(({ bytes }) => bytes), ...(tuned?.base ? [tuned.base.bytes] : [])],
+    tuned,
     workers: overrides.workers ?? file.workers,
     license: file.license,
     dataParallelBatch: file.dataParallelBatch,
   };
+}
+
+/** What trains, and where it begins. */
+function startOf(
+  model: Model,
+  tuned: TunedModel | null,
+  seed: number,
+): { readonly specs: readonly ParameterSpec[]; readonly weights: Float32Array } {
+  if (tuned?.tuning.method === "lora" && tuned.base) {
+    const { adapter } = tuned.tuning;
+    const weights = initialAdapters(tuned.base.model, adapter, seed);
+    return { specs: adapterSpecs(model, adapter), weights };
+  }
+  return { specs: parameterSpecs(model), weights: tuned?.weights ?? initialWeights(model, seed) };
 }
 
 function policyFor(file: RunFile, workers: number | undefined): FrozenRun["rounds"] {

@@ -3,20 +3,59 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { InputError, messageOf } from "@manyhands/base/errors";
 import { type DataFile, readDataFiles } from "@manyhands/engine/data/node-files";
+import { type Model, modelDecoder } from "@manyhands/protocol/model-config";
+import { checkRunRules, type FrozenRun } from "@manyhands/protocol/run-config";
 import { type ParsedRunFile, parseRunFile, type RunFileProblem } from "./parse-run-file.ts";
 import type { RunFile } from "./run-file.ts";
+import { openTunedModel, type TunedModel, tokenFiles } from "./tuned-model.ts";
 
-export type LoadedRunFile = { readonly file: RunFile; readonly data: readonly DataFile[] };
+export type LoadedRunFile = {
+  readonly file: RunFile;
+  readonly model: Model;
+  readonly tokenizer: FrozenRun["tokenizer"];
+  /** As the run has them: bytes, or ids of the model's own tokenizer. */
+  readonly data: readonly DataFile[];
+  /** What is trained on, if the run does not begin from nothing. */
+  readonly tuned: TunedModel | null;
+};
 
 /**
  * @param path the run file, or a folder that has a run.yaml
- * @throws     InputError that names file, line, column, field, found and expected
+ * @throws     InputError that names file, line, column, field, found and expected; or what is wrong
+ *             with the model that it names
  */
 export async function loadRunFile(path: string): Promise<LoadedRunFile> {
   const place = (await isFolder(path)) ? join(path, "run.yaml") : path;
   const parsed = parseRunFile(await readText(place));
   if (!parsed.ok) throw placedError(place, parsed.error);
-  return { file: parsed.value.file, data: await loadData(place, parsed.value) };
+  const { file } = parsed.value;
+  const data = await loadData(place, parsed.value);
+  const { model } = file;
+  if (typeof model !== "string") {
+    return { file, model, tokenizer: file.tokenizer, data, tuned: null };
+  }
+  const tuned = await loadTuned(place, parsed.value, model);
+  const tokenizer = tuned.tokenizer.kind === "bytes" ? "bytes" : "ids";
+  const { config } = tuned;
+  const bounds = modelDecoder(config, ["model"]);
+  if (!bounds.ok) throw placedError(place, parsed.value.problemAt(bounds.error));
+  const rules = checkRunRules({ ...file, model: config, tokenizer, tuning: tuned.tuning });
+  if (!rules.ok) throw placedError(place, parsed.value.problemAt(rules.error));
+  return { file, model: config, tokenizer, data: tokenFiles(tuned.tokenizer, data), tuned };
+}
+
+/** The model that is named; a mistake is told at its line. */
+async function loadTuned(
+  place: string,
+  { file, problemAt }: ParsedRunFile,
+  reference: string,
+): Promise<TunedModel> {
+  const folder = dirname(resolve(place));
+  return openTunedModel(reference, file, folder).catch((caught: unknown) => {
+    if (!(caught instanceof InputError)) throw caught;
+    const { line, column } = problemAt({ path: ["model"], found: "", expected: "" });
+    throw placedError(place, { line, column, message: caught.message, hint: caught.hint });
+  });
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { InputError } from "@manyhands/base/errors";
+import { blobsOf, frozenRunDecoder } from "@manyhands/protocol/run-config";
 import fc from "fast-check";
+import { writeTinyModel } from "../testing/tiny-model.ts";
+import { prepareRun } from "./freeze.ts";
 import { loadRunFile } from "./load-run-file.ts";
 import { parseRunFile } from "./parse-run-file.ts";
 import { durationMs, roundPolicyOf } from "./run-file.ts";
@@ -122,7 +125,7 @@ const MISTAKES: readonly (readonly [string, string, string, string?])[] = [
   [
     GOOD,
     "- a list",
-    "1:1: the file: expected an object with name, model, tokenizer, data, recipe, rounds, budget, seed, workers, license, dataParallelBatch, found a list of 1",
+    "1:1: the file: expected an object with name, model, method, lora, tokenizer, data, recipe, rounds, budget, seed, workers, license, dataParallelBatch, found a list of 1",
   ],
 ];
 
@@ -203,6 +206,57 @@ test("a data file that is not there is told at its line", async (context) => {
   );
   writeFileSync(place, GOOD.replace("[a.txt]", "[a.txt, ./a.txt]"));
   await assert.rejects(loadRunFile(place), /11:18: data\.files\[1\]: expected each file once/);
+});
+
+/** A run file that names a model; what is left out of it, and what stands there instead. */
+const TUNED = GOOD.replace(
+  /model:[\s\S]*?(?=data:)/,
+  "model: ./model\nmethod: lora\nlora: { r: 2, loraAlpha: 4 }\n",
+).replace("learningRate: 0.02", "optimizer: adamw\n  learningRate: 0.02");
+
+test("a run that trains on: adapters are the fragments, the base is a blob of the run", async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "manyhands-run-file-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  writeTinyModel(join(folder, "model"));
+  writeFileSync(join(folder, "a.txt"), "words ".repeat(100));
+  const load = async (text: string) => {
+    writeFileSync(join(folder, "run.yaml"), text);
+    const before = process.env["MANYHANDS_CACHE"];
+    process.env["MANYHANDS_CACHE"] = join(folder, "cache");
+    const loaded = await loadRunFile(folder).finally(() => {
+      if (before === undefined) delete process.env["MANYHANDS_CACHE"];
+      else process.env["MANYHANDS_CACHE"] = before;
+    });
+    return prepareRun(loaded);
+  };
+  const { run, runId, files, initialWeights } = await load(TUNED);
+  assert.equal(run.tuning?.method, "lora");
+  assert.equal(run.tokenizer, "bytes");
+  const names = run.fragments.map(({ name }) => name);
+  assert.equal(names[0], "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
+  assert.equal(names.length, 2 * 7 * 2, "two tensors for each of seven matrices of two layers");
+  const blobs = blobsOf(run);
+  assert.deepEqual(
+    files.map(({ length }) => length),
+    blobs.map(({ byteLength }) => byteLength),
+  );
+  assert.equal(initialWeights.filter((weight) => weight !== 0).length > 0, true);
+  assert.equal((await load(TUNED)).runId, runId, "the same file is the same run");
+  assert.deepEqual(frozenRunDecoder(JSON.parse(JSON.stringify(run))), { ok: true, value: run });
+  const full = await load(TUNED.replace("method: lora", "method: full").replace(/lora: .*\n/, ""));
+  assert.equal(full.run.tuning?.method, "full");
+  assert.equal(full.run.fragments[0]?.name, "model.embed_tokens.weight");
+  const mistakes: readonly (readonly [string, string, RegExp])[] = [
+    ["method: lora\n", "", /method: expected lora or full/],
+    ["./model", "./none", /run\.yaml:2:8: .*none/],
+    ["optimizer: adamw", "optimizer: muon", /recipe\.optimizer: expected adamw/],
+    ["contextLength: 32", "contextLength: 100", /at most model\.maxPositionEmbeddings = 64/],
+    ["loraAlpha: 4", "loraAlpha: 4, targetModules: [wrong]", /no block has a matrix wrong/],
+    [/lora: .*\n/.exec(TUNED)?.[0] ?? "", "", /lora: expected an object with r and loraAlpha/],
+  ];
+  for (const [what, instead, expected] of mistakes) {
+    await assert.rejects(load(TUNED.replace(what, instead)), expected);
+  }
 });
 
 test("the example is a good run file", () => {

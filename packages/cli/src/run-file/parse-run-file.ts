@@ -1,6 +1,6 @@
 // From YAML text to a checked run file; a mistake names the line, the field, what was found and
 // what was expected. No disk: load-run-file.ts reads the file.
-import { type DecodeProblem, type PathStep, pathText } from "@manyhands/base/decode";
+import { type DecodeProblem, describe, type PathStep, pathText } from "@manyhands/base/decode";
 import { messageOf } from "@manyhands/base/errors";
 import { err, ok, type Result } from "@manyhands/base/result";
 import { checkRunRules } from "@manyhands/protocol/run-config";
@@ -47,9 +47,24 @@ export function parseRunFile(source: string): Result<ParsedRunFile, RunFileProbl
   }
   const decoded = runFileDecoder(value.value);
   if (!decoded.ok) return err(problemAt(decoded.error));
-  const rules = checkRunRules(decoded.value);
+  const rules = checkFileRules(decoded.value);
   if (!rules.ok) return err(problemAt(rules.error));
   return ok({ file: decoded.value, problemAt });
+}
+
+/** A model that is named is not read yet: what holds of its config, load-run-file.ts checks. */
+function checkFileRules(file: RunFile): Result<null, DecodeProblem> {
+  const { model, method, lora } = file;
+  const wrong = (field: string, expected: string): Result<null, DecodeProblem> =>
+    err({ path: [field], found: describe(file[field as "model"]), expected });
+  if (typeof model === "string") {
+    if (method === undefined) return wrong("method", "lora or full, for a model that is named");
+    if (method === "lora" && !lora) return wrong("lora", "an object with r and loraAlpha");
+    return ok(null);
+  }
+  if (method !== undefined) return wrong("model", "a folder or hf:org/name, for a method");
+  if (lora !== undefined) return wrong("lora", "nothing, where a model is trained from nothing");
+  return checkRunRules({ ...file, model });
 }
 
 function placeOf(lines: LineCounter, offset: number): { line: number; column: number } {

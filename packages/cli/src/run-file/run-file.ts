@@ -23,12 +23,9 @@ import {
   STALENESS_MAX,
   WORKERS_MAX,
 } from "@manyhands/protocol/limits";
-import {
-  budgetDecoder,
-  modelDecoder,
-  recipeDecoder,
-  roundPolicyDecoder,
-} from "@manyhands/protocol/run-config";
+import { type Model, modelDecoder } from "@manyhands/protocol/model-config";
+import { budgetDecoder, recipeDecoder, roundPolicyDecoder } from "@manyhands/protocol/run-config";
+import { adapterFields, baseKindDecoder } from "@manyhands/protocol/tuning";
 
 const PATH_CHARS_MAX = 4_096;
 const LOCAL_WORKERS_MAX = 256;
@@ -92,9 +89,23 @@ const dataDecoder = object({
   validation: fallback(share(0.0001, 0.5), 1_000),
 });
 
+/** A model's shape, to be trained from nothing; or where a trained model is. */
+const modelField: Decoder<Model | string> = (value, path) =>
+  typeof value === "string" ? text(PATH_CHARS_MAX)(value, path) : modelDecoder(value, path);
+
+const loraDecoder = object({
+  ...adapterFields,
+  /** How workers store the frozen weights. */
+  base: fallback(baseKindDecoder, "q4"),
+});
+
 export const runFileDecoder = object({
   name: text(NAME_CHARS_MAX),
-  model: modelDecoder,
+  model: modelField,
+  /** How a trained model is trained on. Left out: a model is trained from nothing. */
+  method: optional(oneOf("lora", "full")),
+  /** The adapters of method lora, by PEFT's names. */
+  lora: optional(loraDecoder),
   tokenizer: fallback(oneOf("bytes"), "bytes"),
   data: dataDecoder,
   recipe: recipeDecoder,

@@ -3,24 +3,24 @@
 import { rename, rm, writeFile } from "node:fs/promises";
 import type { HistoryPoint } from "@manyhands/coordinator/history";
 import type { RunStatus } from "@manyhands/coordinator/status";
-import { exportFiles } from "@manyhands/engine/checkpoint/export";
 import type { ModelCard } from "@manyhands/engine/checkpoint/model-card";
-import { writeExportFolder } from "@manyhands/engine/checkpoint/node-folder";
-import { splitTokens } from "@manyhands/engine/data/dataset";
-import { createGenerator } from "@manyhands/engine/generate/generator";
+import type { TokenArray } from "@manyhands/engine/data/sampler";
 import { ortNode } from "@manyhands/engine/runtime/ort-node";
-import { decodeTokens, encodeText } from "@manyhands/engine/tokenizer/bytes";
 import { createEvaluator, windowCount } from "@manyhands/engine/train/evaluate";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
+import { adapterParts } from "@manyhands/worker/compute/adapter-parts";
+import { tokensOf } from "@manyhands/worker/compute/run-facts";
+import type { TrainingParts } from "@manyhands/worker/compute/stepper";
 import { reportHtml } from "../report/report-html.ts";
+import type { TunedModel } from "../run-file/tuned-model.ts";
 import { runPaths } from "./run-folder.ts";
+import { type Sample, sampleOf } from "./sample-text.ts";
 import { type Summary, summaryOf } from "./summary.ts";
+import { writeTrained } from "./trained-model.ts";
 
 const EVALUATION_SEQUENCES = 16;
 /** Windows between two looks at the progress. */
 const EVALUATION_CHUNK = 64;
-const SAMPLE_TOKENS = 400;
-const SAMPLE_PROMPT_BYTES_MAX = 64;
 
 export type FinishedRun = {
   readonly folder: string;
@@ -31,12 +31,13 @@ export type FinishedRun = {
   readonly files: readonly Uint8Array[];
   readonly license: string | null;
   readonly dataParallelBatch: number | null;
+  /** What was trained on, if the run did not begin from nothing. */
+  readonly tuned: TunedModel | null;
 };
 
 export type Progress = (doing: string, share: number | null) => void;
 
 export type Result = { readonly summary: Summary; readonly sample: Sample };
-export type Sample = { readonly prompt: string; readonly text: string };
 
 export type FinaliseOptions = {
   readonly progress: Progress;
@@ -51,7 +52,7 @@ export async function finaliseRun(
 ): Promise<Result | null> {
   const { run, folder, weights } = finished;
   const paths = runPaths(folder);
-  const { validation } = splitTokens(finished.files, run.dataset.validationBps);
+  const { validation } = tokensOf(run, finished.files.slice(0, run.dataset.files.length));
   const evaluation = await evaluateAll(finished, validation, { progress, stop });
   if (!evaluation) return null;
   progress("exporting", null);
@@ -61,9 +62,10 @@ export async function finaliseRun(
     evaluation,
     globalBatchTokens: finished.dataParallelBatch ?? undefined,
   });
-  await writeExportFolder(paths.exportFolder, exportOf(finished, summary));
+  const card = cardOf(finished, summary);
+  await writeTrained(paths.exportFolder, { run, weights, tuned: finished.tuned, card });
   progress("writing a sample", null);
-  const sample = await sampleText(run, weights, openingOf(validation));
+  const sample = await sampleOf(finished, validation);
   if (stop.aborted) return null;
   const { points } = finished;
   await writeWhole(paths.report, reportHtml({ summary, run, points, sample, folder }));
@@ -74,17 +76,12 @@ export async function finaliseRun(
 
 /** Mean loss over the whole validation split, every token but the first predicted once. */
 async function evaluateAll(
-  { run, weights }: FinishedRun,
-  validation: Uint8Array,
+  { run, weights, tuned }: FinishedRun,
+  validation: TokenArray,
   { progress, stop }: FinaliseOptions,
 ): Promise<{ loss: number; tokens: number } | null> {
   const { contextLength } = run.recipe;
-  const evaluator = await createEvaluator({
-    runtime: ortNode,
-    model: run.model,
-    batch: { sequences: EVALUATION_SEQUENCES, contextLength },
-    threads: 2,
-  });
+  const evaluator = await evaluatorOf(run, tuned);
   const tokens = Int32Array.from(validation);
   const windows = Array.from({ length: windowCount(tokens.length, contextLength) }, (_, i) => i);
   let loss = 0;
@@ -137,41 +134,27 @@ export function modelCardOf(
   };
 }
 
-function exportOf(finished: FinishedRun, summary: Summary): ReturnType<typeof exportFiles> {
-  const contributors = summary.workers.filter((worker) => worker.updates > 0).length;
-  const { run, weights, license } = finished;
-  const card = modelCardOf(run, { ...summary, contributors, license });
-  return exportFiles({ config: run.model, weights, card });
-}
-
-/** The first line of the held-out text: something that the model has not seen. */
-function openingOf(validation: Uint8Array): string {
-  const start = validation.indexOf(10) + 1;
-  const end = validation.indexOf(10, start + 1);
-  const line = validation.subarray(start, end < 0 ? undefined : end + 1);
-  const text = decodeTokens(line.subarray(0, SAMPLE_PROMPT_BYTES_MAX)).trim();
-  return text === "" ? "The " : `${text}\n`;
-}
-
-async function sampleText(run: FrozenRun, weights: Float32Array, prompt: string): Promise<Sample> {
-  const generator = await createGenerator({ runtime: ortNode, model: run.model, threads: 2 });
-  const ids: number[] = [];
-  try {
-    for await (const id of generator.generate({
-      weights,
-      prompt: Int32Array.from(encodeText(prompt)),
-      tokenCountMax: SAMPLE_TOKENS,
-      temperature: 0.8,
-      topK: 40,
-      topP: 1,
-      seed: run.seed,
-    })) {
-      ids.push(id);
-    }
-  } finally {
-    await generator.dispose();
+/** Adapters are measured over the base as workers have it, all weights by one graph. */
+async function evaluatorOf(
+  run: FrozenRun,
+  tuned: TunedModel | null,
+): Promise<TrainingParts["evaluator"]> {
+  const { model, recipe } = run;
+  if (tuned?.base) {
+    const device = { runtime: ortNode, threads: 2, memoryBytesMax: undefined, otherBytes: 0 };
+    const { stepper, evaluator } = await adapterParts(run, tuned.base.bytes, device);
+    return {
+      evaluate: evaluator.evaluate.bind(evaluator),
+      dispose: () => stepper.dispose(),
+    };
   }
-  return { prompt, text: decodeTokens(ids) };
+  const batch = { sequences: EVALUATION_SEQUENCES, contextLength: recipe.contextLength };
+  return createEvaluator({ runtime: ortNode, model, batch, threads: 2 });
+}
+
+function cardOf({ run, license }: FinishedRun, summary: Summary): ModelCard {
+  const contributors = summary.workers.filter((worker) => worker.updates > 0).length;
+  return modelCardOf(run, { ...summary, contributors, license });
 }
 
 /** Under its name only when it is whole. */

@@ -151,6 +151,7 @@ async function finish({ options, coordinator, reporter, interrupts }: Live): Pro
       files: prepared.files,
       license: prepared.license,
       dataParallelBatch: prepared.dataParallelBatch,
+      tuned: prepared.tuned,
     },
     {
       progress: (doing, share) => reporter.progress(doing, share),

@@ -10,8 +10,8 @@ import {
   timesText,
 } from "../terminal/format.ts";
 import { type Io, print, printJson } from "../terminal/io.ts";
-import type { Sample } from "./finalise.ts";
 import { runPaths } from "./run-folder.ts";
+import type { Sample } from "./sample-text.ts";
 import type { Summary } from "./summary.ts";
 
 const ANY_ADDRESS = ["0.0.0.0", "::"];

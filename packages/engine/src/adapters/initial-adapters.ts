@@ -1,5 +1,6 @@
 // Adapters before the first step, from a seed, by exact arithmetic: every peer derives the same
 // bits. It deliberately uses no runtime.
+import { InputError } from "@manyhands/base/errors";
 import { Random } from "@manyhands/base/random";
 import type { BaseModel } from "../quantize/base-model.ts";
 import { type AdapterConfig, adapterCount, adapterPlaces, targetedModules } from "./config.ts";
@@ -10,6 +11,7 @@ import { type AdapterConfig, adapterCount, adapterPlaces, targetedModules } from
  *
  * @param seed a safe integer ≥ 0
  * @returns    flat, in the order of adapterSpecs
+ * @throws     InputError if DoRA is asked of a matrix that has an output of zeros
  */
 export function initialAdapters(
   base: Pick<BaseModel, "config" | "tensor" | "values">,
@@ -29,10 +31,20 @@ export function initialAdapters(
     }
     if (magnitude) {
       const squares = columnSquares(base, module.name, module.inputMajor);
+      checkMagnitudes(module.name, squares);
       flat.set(squares.map(Math.sqrt), magnitude.offset);
     }
   });
   return flat;
+}
+
+/** DoRA divides by norms. @throws InputError */
+function checkMagnitudes(module: string, squares: Float32Array): void {
+  const output = squares.indexOf(0);
+  if (output < 0) return;
+  throw new InputError(`${module}: output ${output} has weights of 0 only, which DoRA divides by`, {
+    hint: "leave useDora out, or choose other targetModules",
+  });
 }
 
 /** Σ w² of each of a matrix' outputs, summed in float64: what DoRA's norms are made of. */

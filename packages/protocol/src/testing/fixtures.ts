@@ -4,6 +4,7 @@ import { toHex, utf8 } from "@manyhands/base/bytes";
 import { sha256 } from "@manyhands/base/hash";
 import type { EventOf, Join, Update } from "../events.ts";
 import { type WorkerId, workerIdOf } from "../keys.ts";
+import type { LlamaModel } from "../model-config.ts";
 import { type FrozenRun, freezeRun, type RoundPolicy, tokensPerStep } from "../run-config.ts";
 import type { RunState } from "../state.ts";
 
@@ -32,22 +33,24 @@ const POLICY: RoundPolicy = {
   exchange: "plain",
 };
 
+export const TEST_MODEL: LlamaModel = {
+  vocabSize: 256,
+  hiddenSize: 8,
+  intermediateSize: 16,
+  numHiddenLayers: 1,
+  numAttentionHeads: 2,
+  numKeyValueHeads: 1,
+  maxPositionEmbeddings: 8,
+  rmsNormEps: 1e-5,
+  ropeTheta: 10_000,
+  tieWordEmbeddings: true,
+};
+
 /** Ten inner steps of 2 sequences of 8 tokens: a whole assignment is 160 tokens. */
 export function testRun(overrides: RunOverrides = {}): FrozenRun {
   return freezeRun({
     name: "test",
-    model: {
-      vocabSize: 256,
-      hiddenSize: 8,
-      intermediateSize: 16,
-      numHiddenLayers: 1,
-      numAttentionHeads: 2,
-      numKeyValueHeads: 1,
-      maxPositionEmbeddings: 8,
-      rmsNormEps: 1e-5,
-      ropeTheta: 10_000,
-      tieWordEmbeddings: true,
-    },
+    model: TEST_MODEL,
     tokenizer: "bytes",
     dataset: {
       files: [{ name: "text", byteLength: 10_000, root: hashOf("text") }],

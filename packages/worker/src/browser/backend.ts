@@ -8,6 +8,7 @@ import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { EngineCompute, type EngineComputeOptions } from "../compute/engine-compute.ts";
 import { deviceStepper, hostStepper } from "../compute/stepper.ts";
 import type { ComputePort } from "../host/ports.ts";
+import { gentleStepper, type Trial } from "./gentle-stepper.ts";
 import { loadRuntime } from "./runtime-files.ts";
 import type { ComputeChoice, RuntimeFiles } from "./thread-messages.ts";
 
@@ -15,6 +16,9 @@ export type Backend = "gpu" | "wasm";
 
 /** A GPU has hundreds of launches a step: below so many parameters a processor is as fast. */
 const GPU_PARAMETERS_MIN = 1_000_000;
+
+/** Of hundreds in a step: the page's own drawing gets its turn between two submissions. */
+const KERNELS_PER_SUBMISSION = 4;
 
 export type DeviceFacts = {
   readonly hasWasm: boolean;
@@ -77,6 +81,10 @@ export type OpenBackend = {
   readonly threads: number;
   readonly onBytes: (done: number, total: number) => void;
   readonly onFetched: (bytes: number) => void;
+  /** Whether the GPU draws too, so that no submission may hold it for long. */
+  readonly tries: boolean;
+  /** A GPU was tried: how long its longest submission took. */
+  readonly onTrial: (trial: Trial) => void;
 } & Pick<EngineComputeOptions, "pace" | "nowMicros" | "memoryBytesMax" | "onNotice">;
 
 /** Loads the runtime. @throws NetworkError, or the runtime's error where it does not start */
@@ -89,8 +97,9 @@ export async function openBackend(backend: Backend, options: OpenBackend): Promi
   const common = { pace, nowMicros, memoryBytesMax, onNotice };
   if (backend === "gpu") {
     const { ortWebWebGpu } = await import("@manyhands/engine/runtime/ort-web-webgpu");
-    const runtime = ortWebWebGpu({ files, script });
-    const makeStepper = deviceStepper(runtime);
+    const runtime = ortWebWebGpu({ files, script, kernelsPerSubmission: KERNELS_PER_SUBMISSION });
+    const { tries, onTrial } = options;
+    const makeStepper = tries ? gentleStepper({ runtime, onTrial }) : deviceStepper(runtime);
     return new EngineCompute({
       ...common,
       numerics: "ort-webgpu",

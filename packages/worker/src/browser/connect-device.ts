@@ -14,6 +14,8 @@ export type DeviceOptions = {
   readonly compute?: ComputeChoice;
   /** At most so many threads of WASM. Default 4. */
   readonly threadsMax?: number;
+  /** A processor that plays a GPU draws nothing: its submissions are tried for tests only. */
+  readonly triesSoftwareGpu?: boolean;
 };
 
 const SETTINGS = "manyhands.settings";
@@ -34,7 +36,8 @@ class ConnectedDevice implements Device {
   #asked = 0;
   #told = "";
 
-  constructor({ thread, runtime, compute = "auto", threadsMax = 4 }: DeviceOptions) {
+  constructor(options: DeviceOptions) {
+    const { thread, runtime, compute = "auto", threadsMax = 4 } = options;
     this.#settings = keptSettings() ?? this.#defaults;
     this.#thread = thread();
     this.#thread.onmessage = ({ data }: MessageEvent<FromThread>) => this.#hear(data);
@@ -45,6 +48,7 @@ class ConnectedDevice implements Device {
       runtime: absolute(runtime),
       compute,
       threadsMax,
+      triesSoftwareGpu: options.triesSoftwareGpu ?? false,
       settings: this.#settings,
       conditions: this.#surroundings.conditions,
       sinceOpenMs: performance.now(),

@@ -160,6 +160,7 @@ export class DeviceThread {
       prospect,
       name: name || "browser",
       runtime: this.#hello.runtime,
+      triesSoftwareGpu: this.#hello.triesSoftwareGpu,
       settings: this.#settings,
       conditions: this.#conditions,
       onChange: () => this.#show(),

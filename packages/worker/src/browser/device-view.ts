@@ -49,6 +49,8 @@ export type DeviceView = {
   /** Why it works less than the person allows, in one sentence; null if it does not. */
   readonly slowed: string | null;
   readonly workerId: string | null;
+  /** On a GPU: sequences at once, and for how many ms it is held at most by one submission. */
+  readonly gpu: { readonly microBatch: number; readonly ms: number } | null;
   readonly tokens: number;
   readonly updates: number;
   readonly tokensPerSecond: number;
@@ -94,6 +96,7 @@ export const IDLE_VIEW: DeviceView = {
   step: null,
   isFinishing: false,
   slowed: null,
+  gpu: null,
   workerId: null,
   tokens: 0,
   updates: 0,

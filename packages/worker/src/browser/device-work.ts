@@ -9,6 +9,7 @@ import type { DeviceSettings } from "../device/settings.ts";
 import type { Trouble } from "../host/fetch-run.ts";
 import type { WorkerHost } from "../host/host.ts";
 import { openBackend } from "./backend.ts";
+import type { Trial } from "./gentle-stepper.ts";
 import { deviceKeys, type Home, keepIntent } from "./home.ts";
 import { KeptCompute } from "./kept-compute.ts";
 import { KeptFiles } from "./kept-files.ts";
@@ -25,6 +26,7 @@ export type WorkOptions = {
   readonly home: Home;
   readonly prospect: Prospect;
   readonly runtime: RuntimeFiles;
+  readonly triesSoftwareGpu: boolean;
   readonly name: string;
   readonly settings: DeviceSettings;
   readonly conditions: PageConditions;
@@ -46,6 +48,7 @@ export class DeviceWork {
   updatesBefore: number | null = null;
   end: WorkerEnd | null = null;
   trouble: Trouble | null = null;
+  gpu: Trial | null = null;
   isOver = false;
   readonly #options: WorkOptions;
   readonly #files: KeptFiles;
@@ -161,7 +164,7 @@ export class DeviceWork {
   }
 
   async #openCompute(): Promise<KeptCompute> {
-    const { home, prospect, runtime } = this.#options;
+    const { home, prospect, runtime, triesSoftwareGpu } = this.#options;
     const backend = prospect.backend ?? "wasm";
     const compute = await openBackend(backend, {
       runtime,
@@ -170,6 +173,11 @@ export class DeviceWork {
       nowMicros: () => Math.round(performance.now() * 1_000),
       pace: (micros, signal) => this.#pace(micros, signal),
       onNotice: () => undefined,
+      tries: home.facts.gpu === "hardware" || triesSoftwareGpu,
+      onTrial: (trial) => {
+        this.gpu = trial;
+        this.#options.onChange();
+      },
       onFetched: (bytes) => home.traffic.count({ up: 0, down: bytes }),
       onBytes: (done, total) => {
         this.loading = { done, total };

@@ -29,6 +29,7 @@ export type ToThread =
       readonly runtime: RuntimeFiles;
       readonly compute: ComputeChoice;
       readonly threadsMax: number;
+      readonly triesSoftwareGpu: boolean;
       readonly settings: DeviceSettings;
       readonly conditions: PageConditions;
       /** How long ago the link was opened. Not a date: clocks are set while pages are open. */

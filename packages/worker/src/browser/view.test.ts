@@ -41,6 +41,7 @@ const WORK: WorkFacts = {
   updatesBefore: 1,
   end: null,
   trouble: null,
+  gpu: null,
   isOver: false,
 };
 const FACTS: ViewFacts = {

@@ -16,6 +16,7 @@ export type WorkFacts = {
   readonly updatesBefore: number | null;
   readonly end: WorkerEnd | null;
   readonly trouble: Trouble | null;
+  readonly gpu: DeviceView["gpu"];
   readonly isOver: boolean;
 };
 
@@ -47,6 +48,7 @@ export function viewOf(facts: ViewFacts): DeviceView {
     step: isTraining ? { at: status.innerStep, of: status.innerSteps } : null,
     isFinishing: wish === "finish" && !work.isOver,
     slowed: phase === "training" ? slowedBy(work) : null,
+    gpu: work.gpu,
     tokens: status?.tokensGiven ?? 0,
     updates: status?.acceptedUpdates ?? 0,
     tokensPerSecond: phase === "training" ? (status?.tokensPerSecond ?? 0) : 0,

@@ -3,8 +3,7 @@
 // gets its turn.
 import { defined } from "@manyhands/base/assert";
 import { InputError } from "@manyhands/base/errors";
-import { splitIds, splitTokens, type TokenSplit } from "@manyhands/engine/data/dataset";
-import { Sampler, type TokenArray } from "@manyhands/engine/data/sampler";
+import { Sampler } from "@manyhands/engine/data/sampler";
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
 import type { Runtime } from "@manyhands/engine/runtime/runtime";
 import { createEvaluator } from "@manyhands/engine/train/evaluate";
@@ -12,7 +11,7 @@ import type { Numerics } from "@manyhands/protocol/events";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import type { ComputePort, OptimizerArrays, TrainReport, TrainRequest } from "../host/ports.ts";
 import { adapterParts } from "./adapter-parts.ts";
-import { checkFragments, heldBytes, optimizerOptions } from "./run-facts.ts";
+import { checkFragments, heldBytes, optimizerOptions, tokensOf } from "./run-facts.ts";
 import type { MakeStepper, Stepper, TrainingParts } from "./stepper.ts";
 
 export type EngineComputeOptions = {
@@ -193,13 +192,4 @@ export class EngineCompute implements ComputePort {
   #parts(): Prepared {
     return defined(this.#prepared, "compute was prepared first");
   }
-}
-
-function tokensOf(
-  { dataset, tokenizer, model }: FrozenRun,
-  files: readonly Uint8Array[],
-): TokenSplit<TokenArray> {
-  const { validationBps } = dataset;
-  if (tokenizer === "bytes") return splitTokens(files, validationBps);
-  return splitIds(files, validationBps, model.vocabSize);
 }

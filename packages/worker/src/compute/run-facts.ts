@@ -3,6 +3,8 @@
 import { defined } from "@manyhands/base/assert";
 import { InputError } from "@manyhands/base/errors";
 import { adapterSpecs } from "@manyhands/engine/adapters/config";
+import { splitIds, splitTokens, type TokenSplit } from "@manyhands/engine/data/dataset";
+import type { TokenArray } from "@manyhands/engine/data/sampler";
 import { type ParameterSpec, parameterSpecs } from "@manyhands/engine/model/config";
 import { ADAMW_RECIPE, MUON_RECIPE, type OptimizerOptions } from "@manyhands/engine/train/options";
 import type { FrozenRun, Recipe } from "@manyhands/protocol/run-config";
@@ -67,4 +69,14 @@ export function optimizerOptions(recipe: Recipe): OptimizerOptions {
     adamw: { ...MUON_RECIPE.adamw, learningRate: adamLearningRate },
     muon: { ...muon, learningRate, weightDecay },
   };
+}
+
+/** The data as tokens, split. @throws InputError if it is too short, or ids are not the model's */
+export function tokensOf(
+  { dataset, tokenizer, model }: FrozenRun,
+  files: readonly Uint8Array[],
+): TokenSplit<TokenArray> {
+  const { validationBps } = dataset;
+  if (tokenizer === "bytes") return splitTokens(files, validationBps);
+  return splitIds(files, validationBps, model.vocabSize);
 }

@@ -1,5 +1,5 @@
 // A page without anything to see: the device, for tests that drive it by hand. Its choices come
-// from the address: ?compute=gpu, ?threads=1.
+// from the address: ?compute=gpu, ?threads=1, ?tries.
 import { connectDevice } from "../connect-device.ts";
 import type { Device, DeviceView } from "../device-view.ts";
 import type { ComputeChoice } from "../thread-messages.ts";
@@ -34,6 +34,7 @@ const device = connectDevice({
   },
   compute,
   threadsMax: Number(search.get("threads") ?? 4),
+  triesSoftwareGpu: search.has("tries"),
 });
 
 window.device = device;
