@@ -1,5 +1,5 @@
-// One life of a run on a chain: made, funded, settled, paid, refused what must be, finished. It notes
-// gas, outcomes and logs; who compares them, and with what, is somebody else.
+// One life of a run on a chain: made, funded, settled, paid, refused what must be, finished.
+// It notes gas, outcomes and logs; who compares them, and with what, is somebody else.
 import { equal, fail } from "node:assert/strict";
 import { artefact } from "@manyhands/chain/artefacts";
 import {
