@@ -143,9 +143,10 @@ try {
   const text = `# The dashboard of a long run, live
 
 \`npm run bench:watch -- ${SECONDS}\` on ${cpus().length} × ${cpus()[0]?.model}, headless
-Chromium, ${SECONDS} s of scrolling. ${ROUNDS} closed rounds, 1,000 devices, ${1_000 / ROUND_MS} new rounds a
-second; the server is on the same machine, whose load before was ${load}. A long task is one of the
-main thread above 50 ms; 0: there was none. A frame every 16.7 ms is as smooth as this screen gets.
+Chromium, ${SECONDS} s of scrolling. ${ROUNDS} closed rounds, 1,000 devices,
+${1_000 / ROUND_MS} new rounds a second; the server is on the same machine, whose load before was
+${load}. A long task is one of the main thread above 50 ms; 0: there was none. A frame every
+16.7 ms is as smooth as this screen gets.
 
 ${tableOf(rows)}
 `;

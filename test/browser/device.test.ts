@@ -248,15 +248,3 @@ test(
     await page.waitForFunction(() => /does not answer/.test(device.view().now));
   },
 );
-
-test("WebGPU in software: a tiny run is trained and credited", LIMIT, async (t) => {
-  const coordinator = await hostTiny(t, folder, { innerSteps: 2 });
-  const page = await open(await newPerson(t, browser), coordinator, "?compute=gpu");
-  const { offer } = await look(page, coordinator);
-  assert.equal(offer?.compute, "gpu");
-  await start(page, coordinator);
-  const { workerId, firstUpdateMs } = await oneMoreUpdate(page);
-  t.diagnostic(`WebGPU in software, first accepted update: ${firstUpdateMs} ms`);
-  const status = coordinator.status().workers.find((it) => it.workerId === workerId);
-  assert.equal(status?.numerics, "ort-webgpu");
-});

@@ -81,8 +81,8 @@ const contribute = {
   cannot: "This browser cannot train.",
   otherRun: "A run that fits",
   noOtherRun:
-    "Another device may train it. This coordinator has no other run that fits here and whose link " +
-    "this browser has opened; you can still watch this one.",
+    "Another device may train it. This coordinator has no other run that fits here and whose " +
+    "link this browser has opened; you can still watch this one.",
   begin: "Train with this device",
   beginAnyway: "Try it",
   resume: "Go on training",

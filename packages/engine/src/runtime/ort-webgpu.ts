@@ -30,17 +30,37 @@ export const WEBGPU_SESSION: SessionOptions = {
   extra: { session: { disable_cpu_ep_fallback: "1" } },
 };
 
+export type OrtWebGpuOptions = {
+  /**
+   * So many kernels go to the GPU in one submission, at most: fewer let others draw in between.
+   * The first session of a process decides for all. Default: the runtime's own, 16.
+   */
+  readonly kernelsPerSubmission?: number | undefined;
+};
+
+function sessionOptions({ kernelsPerSubmission }: OrtWebGpuOptions): SessionOptions {
+  if (kernelsPerSubmission === undefined) return WEBGPU_SESSION;
+  const maxNumPendingDispatches = String(kernelsPerSubmission);
+  return {
+    ...WEBGPU_SESSION,
+    extra: {
+      session: { disable_cpu_ep_fallback: "1" },
+      ep: { webgpuexecutionprovider: { maxNumPendingDispatches } },
+    },
+  };
+}
+
 /** Sessions of one GPU, which take turns: onnxruntime-web cannot have two calls under way. */
 class Gpu {
   readonly backend: OrtBackend;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(ort: Ort) {
+  constructor(ort: Ort, options: OrtWebGpuOptions) {
     this.backend = {
       ort,
       lowering: WEBGPU_LOWERING,
       preallocates: false,
-      session: WEBGPU_SESSION,
+      session: sessionOptions(options),
     };
   }
 
@@ -181,8 +201,8 @@ function locationsOf({ graph, carried }: StatefulGraph): SessionOptions {
 /**
  * @param ort a build of ONNX Runtime with WebGPU kernels
  */
-export function ortWebGpu(ort: Ort): StatefulRuntime {
-  const gpu = new Gpu(ort);
+export function ortWebGpu(ort: Ort, options: OrtWebGpuOptions = {}): StatefulRuntime {
+  const gpu = new Gpu(ort, options);
   return {
     /** @throws RuntimeError if the graph is rejected, or a node of it has no WebGPU kernel */
     async compile(graph: Graph): Promise<Executable> {

@@ -13,7 +13,7 @@ import {
 import { longestSubmission } from "./gpu-submissions.ts";
 
 /** Six frames that are late are seen; more is a page that stutters. */
-export const SUBMISSION_MS_MAX = 100;
+const SUBMISSION_MS_MAX = 100;
 
 /** Sequences at once, and how long the longest submission of a step was. */
 export type Trial = { readonly microBatch: number; readonly ms: number };
