@@ -43,15 +43,7 @@ test("train, then tune with adapters in a swarm, verify and export", LIMIT, asyn
   await writeFile(join(folder, "text.txt"), numbers.join(""));
   await writeFile(join(folder, "tune.yaml"), TUNED);
   const tuned = join(folder, "tuned");
-  const run = await command(
-    "run",
-    join(folder, "tune.yaml"),
-    "--port",
-    "0",
-    "--out",
-    tuned,
-    "--json",
-  );
+  const run = await command("run", join(folder, "tune.yaml"), "--port", "0", "--out", tuned);
   const summary = JSON.parse(await readFile(join(tuned, "summary.json"), "utf8"));
   equal(summary.finishReason, "tokens");
   equal(summary.parameters, 2_048, "only adapters travel");
