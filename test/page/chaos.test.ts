@@ -83,11 +83,11 @@ test(
     await kill(page);
     const { page: next } = await openTab(t, person, coordinator.joinUrl);
     await next
-      .getByText("The last visit ended in its first step, so this time it takes at most half")
+      .getByText("An earlier visit ended in its first step, so this time it takes at most half")
       .waitFor();
     await train(next);
     await next.reload();
-    await next.getByText("The last visit ended").waitFor({ state: "detached" });
+    await next.getByText("An earlier visit ended").waitFor({ state: "detached" });
     await nextEvent(coordinator, "UpdateCommitted");
   },
 );

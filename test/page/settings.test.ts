@@ -254,3 +254,39 @@ test("heat: slow steps make it work less, then rest; later it comes back", LIMIT
     sentence: "The steps have become slow: the device is probably hot, or busy.",
   });
 });
+
+const WAKE_LOCKS = `
+  globalThis.awake = 0;
+  const request = async () => {
+    awake += 1;
+    const lock = new EventTarget();
+    return Object.assign(lock, {
+      release: async () => {
+        awake -= 1;
+        lock.dispatchEvent(new Event("release"));
+      },
+    });
+  };
+  Object.defineProperty(navigator, "wakeLock", { value: { request } });
+`;
+
+test(
+  "the screen is kept on only if that is asked for, and only while it trains",
+  LIMIT,
+  async (t) => {
+    const coordinator = await hostTiny(t, DIST);
+    const person = await newPerson(t, browser);
+    await person.addInitScript(SIMULATED_DEVICE);
+    await person.addInitScript(WAKE_LOCKS);
+    const { page } = await openTab(t, person, coordinator.joinUrl);
+    await train(page);
+    await toLimits(page);
+    await page.getByText(FREE).waitFor();
+    assert.equal(await page.evaluate("awake"), 0, "nobody has asked for it");
+    await page.getByRole("switch", { name: "Keep the screen on while training" }).check();
+    await page.waitForFunction("awake === 1");
+    await meet(page, { charging: false });
+    await page.getByText("Resting until the device is charging.").waitFor();
+    await page.waitForFunction("awake === 0");
+  },
+);

@@ -6,6 +6,7 @@ import type { Trouble } from "../host/fetch-run.ts";
 import type { DeviceView } from "./device-view.ts";
 import { DeviceWork } from "./device-work.ts";
 import { exportKeys, type Home, importKeys, keepIntent, keptIntent, openHome } from "./home.ts";
+import { knowCrashes } from "./kept-compute.ts";
 import { type LookOptions, lookAt, type Prospect, weigh } from "./look.ts";
 import type { FromThread, PageConditions, ToThread } from "./thread-messages.ts";
 import { viewOf } from "./view.ts";
@@ -68,6 +69,7 @@ export class DeviceThread {
         await this.#look(message.url);
         return;
       case "start":
+        await knowCrashes((await this.#home).shelf).catch(() => undefined);
         await this.#start(message.url, message.name);
         return;
       case "finish":

@@ -100,9 +100,27 @@ function markOf(backend: Backend): string {
   return `device/trying/${backend}`;
 }
 
-/** Backends that were being tried when this tab's predecessor ended without a word. */
-export async function crashedBackends(shelf: Shelf): Promise<readonly Backend[]> {
-  const backends: readonly Backend[] = ["gpu", "wasm"];
-  const marks = await Promise.all(backends.map((backend) => shelf.get(markOf(backend))));
-  return backends.filter((_, index) => marks[index] === true);
+export type Crashes = {
+  /** Backends during whose first step a visit ended without a word. */
+  readonly backends: readonly Backend[];
+  /** The person has not pressed the button since. */
+  readonly isNew: boolean;
+};
+
+const BACKENDS: readonly Backend[] = ["gpu", "wasm"];
+/** A mark that the person has gone on from: the backend stays in doubt until a step succeeds. */
+const KNOWN = "known";
+
+export async function crashesOn(shelf: Shelf): Promise<Crashes> {
+  const marks = await Promise.all(BACKENDS.map((backend) => shelf.get(markOf(backend))));
+  return {
+    backends: BACKENDS.filter((_, index) => marks[index] === true || marks[index] === KNOWN),
+    isNew: marks.includes(true),
+  };
+}
+
+/** The person goes on all the same. */
+export async function knowCrashes(shelf: Shelf): Promise<void> {
+  const { backends } = await crashesOn(shelf);
+  for (const backend of backends) await shelf.put(markOf(backend), KNOWN);
 }

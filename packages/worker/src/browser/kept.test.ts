@@ -4,7 +4,9 @@ import { createPrivateKey, createPublicKey, sign } from "node:crypto";
 import { test } from "node:test";
 import { fromHex, toHex, utf8 } from "@manyhands/base/bytes";
 import fc from "fast-check";
+import { chooseBackend } from "./backend.ts";
 import { identityOf, makeKeyFile, readKeyFile, verifySignature } from "./identity.ts";
+import { crashesOn, KeptCompute, knowCrashes } from "./kept-compute.ts";
 import { KeptFiles } from "./kept-files.ts";
 import { OptimizerSaver } from "./optimizer-saver.ts";
 import { MemoryShelf } from "./shelf.ts";
@@ -129,4 +131,56 @@ test("a state that takes a second to write is kept every 20 seconds, not after e
     await saver.save();
   }
   assert.equal(writes, 3);
+});
+
+/** A compute port that a test lets take a step, or not. */
+function tried(shelf: MemoryShelf, backend: "gpu" | "wasm") {
+  const inner = {
+    prepare: async () => undefined,
+    dispose: async () => undefined,
+    async train({ onStep }: { onStep: (step: unknown) => void }) {
+      onStep({ innerStep: 1, loss: 1, micros: 1 });
+      return {};
+    },
+  };
+  const options = { backend, shelf, afterTraining: async () => undefined };
+  const compute = new KeptCompute(inner as never, options);
+  return {
+    prepare: () => compute.prepare({} as never, []),
+    takeStep: () => compute.train({ onStep: () => undefined } as never),
+    leave: () => compute.dispose(),
+  };
+}
+
+test("a first step that ends the tab leaves its mark; one that succeeds, or a person who leaves, none", async () => {
+  const shelf = new MemoryShelf();
+  const none = { backends: [], isNew: false };
+  await tried(shelf, "gpu").prepare();
+  assert.deepEqual(await crashesOn(shelf), { backends: ["gpu"], isNew: true });
+  await knowCrashes(shelf);
+  assert.deepEqual(await crashesOn(shelf), { backends: ["gpu"], isNew: false });
+  const again = tried(shelf, "gpu");
+  await again.prepare();
+  await again.takeStep();
+  assert.deepEqual(await crashesOn(shelf), none);
+  const left = tried(shelf, "wasm");
+  await left.prepare();
+  await left.leave();
+  assert.deepEqual(await crashesOn(shelf), none);
+});
+
+test("after a crash on the GPU the processor computes; a real GPU only for what is large enough", () => {
+  const model = {
+    ...{ vocabSize: 256, hiddenSize: 256, intermediateSize: 1_024, numHiddenLayers: 4 },
+    ...{ numAttentionHeads: 4, numKeyValueHeads: 4, maxPositionEmbeddings: 64 },
+    ...{ tieWordEmbeddings: false, rmsNormEps: 1e-5, ropeTheta: 10_000 },
+  };
+  const facts = { hasWasm: true, gpu: "hardware", threads: 2, memoryBytesMax: 2e9 } as const;
+  const auto = { choice: "auto", crashed: [] } as const;
+  assert.equal(chooseBackend(facts, { model }, auto), "gpu");
+  assert.equal(chooseBackend(facts, { model }, { ...auto, crashed: ["gpu"] }), "wasm");
+  assert.equal(chooseBackend({ ...facts, gpu: "software" }, { model }, auto), "wasm");
+  const small = { ...model, hiddenSize: 64, intermediateSize: 128 };
+  assert.equal(chooseBackend(facts, { model: small }, auto), "wasm");
+  assert.equal(chooseBackend({ ...facts, hasWasm: false }, { model }, auto), null);
 });

@@ -8,7 +8,7 @@ import { type JoinUrl, parseJoinUrl } from "../host/join-url.ts";
 import { type Backend, chooseBackend } from "./backend.ts";
 import type { Offer } from "./device-view.ts";
 import type { Home } from "./home.ts";
-import { crashedBackends } from "./kept-compute.ts";
+import { crashesOn } from "./kept-compute.ts";
 import { offerOf } from "./offer.ts";
 import { isRuntimeKept } from "./runtime-files.ts";
 import type { ComputeChoice, RuntimeFiles } from "./thread-messages.ts";
@@ -20,7 +20,7 @@ export type Prospect = {
   readonly backend: Backend | null;
   readonly memoryBytesMax: number;
   readonly offer: Offer;
-  /** The visit before ended in its first step, without a word. */
+  /** A visit ended in its first step, without a word, and the person does not know yet. */
   readonly hasCrashed: boolean;
 };
 
@@ -44,7 +44,7 @@ export async function lookAt(
 
 /** Again with other settings: the run stays the same. */
 export async function weigh(run: FrozenRun, home: Home, options: LookOptions) {
-  const crashed = await crashedBackends(home.shelf);
+  const { backends: crashed, isNew } = await crashesOn(home.shelf);
   const backend = chooseBackend(home.facts, run, { choice: options.compute, crashed });
   const file = backend && options.runtime[backend === "gpu" ? "webgpu" : "wasm"];
   const isKept = file !== null && (await isRuntimeKept(file));
@@ -66,7 +66,7 @@ export async function weigh(run: FrozenRun, home: Home, options: LookOptions) {
     backend,
     memoryBytesMax,
     offer: { ...offer, why: offer.why ?? whyCareful(backend, crashed) },
-    hasCrashed: crashed.length > 0,
+    hasCrashed: isNew,
   };
 }
 
@@ -76,7 +76,7 @@ function whyCareful(backend: Backend | null, crashed: readonly Backend[]): strin
   const otherwise = crashed.includes(backend)
     ? "this time it takes at most half of the memory"
     : "this time the processor computes, and not the graphics processor";
-  return `The last visit ended in its first step, so ${otherwise}.`;
+  return `An earlier visit ended in its first step, so ${otherwise}.`;
 }
 
 function targetOf(url: string): Result<JoinUrl, Trouble> {
