@@ -19,12 +19,17 @@ const SOFTWARE_GPU_TRAININGS = [
   "adamw: ten steps lose what PyTorch loses",
   "muon, polar express: ten steps with state on the device lose what PyTorch loses",
   "GPT-2, adamw: ten steps with state on the device lose what PyTorch loses",
+  "fine-tuning by LoRA on f16 moves what plain loops move",
+  "fine-tuning by LoRA on q4 moves what plain loops move",
+  "fine-tuning by LoRA on ternary moves what plain loops move",
+  "fine-tuning by dropout and rsLoRA on q4 moves what plain loops move",
+  "fine-tuning by DoRA on q4 moves what plain loops move",
 ];
 
 /** Whether a check runs on WebGPU here: all on a real GPU, not every training in software. */
 export function runsOnWebGpu(title: string): boolean {
   if (process.env["MANYHANDS_ADAPTER"] === "native") return true;
-  const trains = /ten steps|every gradient/.test(title);
+  const trains = /ten steps|every gradient|fine-tuning/.test(title);
   return !trains || SOFTWARE_GPU_TRAININGS.includes(title);
 }
 

@@ -125,7 +125,7 @@ export type FragmentSpec = Decoded<typeof fragmentDecoder>;
  * What the data's bytes are: `bytes`, each a token; `ids`, tokens of the model's own tokenizer as
  * 32-bit integers, little-endian.
  */
-export const tokenizerDecoder = oneOf("bytes", "ids");
+const tokenizerDecoder = oneOf("bytes", "ids");
 
 /** All that the run id covers. */
 const frozenRunFields = object({

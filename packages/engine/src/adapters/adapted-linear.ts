@@ -27,7 +27,7 @@ export type AdaptedOptions = {
   readonly isTernary: (module: string) => boolean;
 };
 
-/** How a decoder multiplies with this base and these adapters: each part of q, k and v by itself. */
+/** How a decoder multiplies with this base and these adapters: q, k and v each by itself. */
 export function adaptedLinear(options: AdaptedOptions): Linear {
   return (x, module) => {
     const seen = module.activation ? module.activation(x) : x;

@@ -44,7 +44,7 @@ export function adapterScale({ r, loraAlpha, useRslora }: AdapterConfig): number
 }
 
 /** Every matrix of the blocks, in the order of parameterSpecs. */
-export function linearModules(model: ModelConfig): readonly LinearPlace[] {
+function linearModules(model: ModelConfig): readonly LinearPlace[] {
   return parameterSpecs(model)
     .filter(isBlockMatrix)
     .map((spec) => {
@@ -81,7 +81,7 @@ export function moduleTargets(model: ModelConfig): readonly string[] {
 }
 
 /** A module's name without its block's: "self_attn.q_proj". */
-export function withinBlock(name: string): string {
+function withinBlock(name: string): string {
   return name.replace(/^(model\.layers|transformer\.h)\.\d+\./, "");
 }
 
@@ -124,7 +124,7 @@ export function adapterTensorName(module: string, part: AdapterPart): string {
   return `${PREFIX}${module}.${part}`;
 }
 
-/** Every tensor of the adapters by PEFT's names, in the order in which they lie in the flat array. */
+/** Every tensor of the adapters by PEFT's names, in the order of the flat array. */
 export function adapterSpecs(model: ModelConfig, adapter: AdapterConfig): readonly ParameterSpec[] {
   return targetedModules(model, adapter).flatMap(({ name, inSize, outSize }) => {
     const spec = (part: AdapterPart, ...shape: number[]): ParameterSpec => {

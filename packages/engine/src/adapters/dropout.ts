@@ -14,8 +14,8 @@ const WORD_MIN = -(2 ** 31);
 export const DROPOUT_PREFIX = "dropout ";
 
 /**
- * x / (1 − p) where (rₐ + cₐ)(r_b + c_b) mod 2³², as a signed integer, is below a bound that a share
- * 1 − p of all integers is below; else 0. The integers are inputs: [N, 1] and [1, in], i32.
+ * x / (1 − p) where (rₐ + cₐ)(r_b + c_b) mod 2³², as a signed integer, is below a bound that a
+ * share 1 − p of all integers is below; else 0. The integers are inputs: [N, 1] and [1, in], i32.
  */
 export function hashedDropout(share: number): Dropout {
   return (x, module) => {

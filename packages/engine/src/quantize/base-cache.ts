@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { compareText } from "@manyhands/base/bytes";
 import { canonicalHash, type Json } from "@manyhands/base/canonical";
 import { InputError } from "@manyhands/base/errors";
 import type { Sha256 } from "@manyhands/base/hash";
@@ -49,7 +50,7 @@ export async function openBase(
 async function keyOf(model: ModelFolder, kind: BaseKind): Promise<string> {
   const names = (await readdir(model.folder)).filter((name) => name.endsWith(".safetensors"));
   const files = await Promise.all(
-    names.sort().map(async (name) => {
+    names.sort(compareText).map(async (name) => {
       const path = await realpath(join(model.folder, name));
       const { size, mtimeMs } = await stat(path);
       return { path, size, time: mtimeMs };

@@ -23,7 +23,7 @@ function peaks(values: Float32Array, block: number): number[] {
   );
 }
 
-/** Half of the widest step between levels, as a share of the block's peak; and the scale's error. */
+/** Half of the widest step between levels, as a share of a block's peak; and the scale's error. */
 const BOUNDS = { q8: [32, 0.5 / 127 + 0.001], q4: [32, 1 / 8 + 0.001], nf4: [64, 0.153] } as const;
 
 for (const [format, [block, share]] of Object.entries(BOUNDS)) {

@@ -10,8 +10,8 @@ export type BaseKind = (typeof BASE_KINDS)[number];
 
 /**
  * Matrices of blocks are of the base's kind, norms and biases stay float32. Embedding and head have
- * 8 bits where blocks have 8 or fewer: rows of them are looked up one by one, and errors in the head
- * are errors in every logit. A matrix whose size does not fit a kind's blocks is stored as f16.
+ * 8 bits where blocks have 8 or fewer: rows of them are looked up one by one, and errors in the
+ * head are errors in every logit. A matrix whose size fits no whole blocks is stored as f16.
  */
 export function storedKind(spec: ParameterSpec, kind: BaseKind): BaseKind {
   if (kind === "f32" || spec.shape.length < 2 || POSITIONS.test(spec.name)) return "f32";

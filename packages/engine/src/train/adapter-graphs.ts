@@ -1,5 +1,5 @@
-// The graphs of a frozen model with adapters: blocks one by one, forward and back, with gradients of
-// adapters only, over matrices in their stored form. It deliberately runs nothing.
+// The graphs of a frozen model with adapters: blocks one by one, forward and back, with gradients
+// of adapters only, over matrices in their stored form. It deliberately runs nothing.
 import { defined } from "@manyhands/base/assert";
 import { type AdapterTensors, adaptedLinear } from "../adapters/adapted-linear.ts";
 import { type AdapterConfig, targetedModules } from "../adapters/config.ts";
@@ -62,7 +62,7 @@ export function weightsOf({ model, kind }: AdapterSetup, prefix: string): Lookup
   });
 }
 
-/** What a layer's graphs depend on besides its weights: its kind, and which modules have adapters. */
+/** What a layer's graphs depend on besides weights: its kind, and which modules have adapters. */
 export function blockKind({ model, adapter }: AdapterSetup, layer: number): string {
   const decoder = decoderOf(model);
   const prefix = decoder.blockPrefix(layer);

@@ -12,7 +12,7 @@ export type AdapterWork = {
   readonly seed: number;
 };
 
-/** A micro-batch: ids [N]; targets [N], −1 where nothing is counted; share [N], what each counts. */
+/** A micro-batch: ids [N]; targets [N], −1 where nothing counts; share [N], what each counts. */
 export type AdapterBatch = {
   readonly ids: Int32Array;
   readonly targets: Int32Array;

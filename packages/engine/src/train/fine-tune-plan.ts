@@ -40,7 +40,7 @@ export type FineTunePlan = {
 };
 
 const FLOAT_BYTES = 4;
-/** As predict-memory.ts has them: Node with ONNX Runtime, and what arenas touch beyond our model. */
+/** As in predict-memory.ts: Node with ONNX Runtime, and what arenas touch beyond our model. */
 const RUNTIME_BYTES = 145e6;
 const ARENA_FACTOR = 1.1;
 
