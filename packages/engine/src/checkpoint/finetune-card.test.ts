@@ -26,7 +26,11 @@ test("an adapter's card has base, data, recipe, losses, licence and three tools"
   const facts = [
     ...["plays.jsonl", "345 678", "4.0000", "3.0000", "−25.0 %", "1 000 000", "4 devices"],
     ...["apache-2.0", "abc123", "PeftModel.from_pretrained", "apply_chat_template"],
-    ...["manyhands gguf hf:HuggingFaceTB/SmolLM2-135M --adapter .", "manyhands merge", "rsLoRA"],
+    ...[
+      "manyhands gguf hf:HuggingFaceTB/SmolLM2-135M@abc123 --adapter .",
+      "manyhands merge",
+      "rsLoRA",
+    ],
   ];
   for (const fact of facts) assert.ok(text.includes(fact), fact);
   assert.match(text, /^---\nlicense: "apache-2.0"\nbase_model: "HuggingFaceTB\/SmolLM2-135M"\n/);

@@ -206,7 +206,7 @@ llama-cli -m model.gguf
 }
 
 function manyhandsUse({ base, kind }: FinetuneCard): string {
-  const merge = `npx manyhands merge ${shellText(reference(base.name))} --adapter . --out merged`;
+  const merge = `npx manyhands merge ${shellText(reference(base))} --adapter . --out merged`;
   const more = "npx manyhands finetune --model . --data more.jsonl";
   return `manyhands
 
@@ -215,9 +215,10 @@ ${kind === "adapter" ? merge : more}
 \`\`\``;
 }
 
-/** How manyhands names a base: a repository of the hub, or a folder. */
-function reference(name: string): string {
-  return /^[\w.-]+\/[\w.-]+$/.test(name) ? `hf:${name}` : name;
+/** How manyhands names a base: a repository of the hub at its commit, or a folder. */
+function reference({ name, commit }: FinetuneCard["base"]): string {
+  if (!/^[\w.-]+\/[\w.-]+$/.test(name)) return name;
+  return commit === undefined ? `hf:${name}` : `hf:${name}@${commit}`;
 }
 
 /** A string in Python; no fence of Markdown can end in it. */

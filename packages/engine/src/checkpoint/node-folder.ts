@@ -3,7 +3,7 @@
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
-import { TOKENIZER_FILES } from "../tokenizer/node-tokenizer.ts";
+import { TOKENIZER_FILES } from "../tokenizer/tokenizer-files.ts";
 import { EXPORT_FILE_NAMES, type ExportFile } from "./export.ts";
 import type { ImportedModel } from "./import.ts";
 import { importModelFolder } from "./model-folder.ts";

@@ -12,7 +12,7 @@ import { fieldsOf } from "../gguf/json.ts";
 import { type ModelConfig, type ParameterPlace, parameterPlaces } from "../model/config.ts";
 import { copyTokenizer } from "../peft/adapter-folder.ts";
 import type { WeightSource } from "../quantize/base-model.ts";
-import { TOKENIZER_FILES } from "../tokenizer/node-tokenizer.ts";
+import { TOKENIZER_FILES } from "../tokenizer/tokenizer-files.ts";
 import { writeWhole } from "./file-sink.ts";
 
 export const MODEL_TYPES = ["f32", "f16", "bf16"] as const;

@@ -16,7 +16,7 @@ import { fillFolder, writeDurably } from "../checkpoint/node-folder.ts";
 import { writeSafetensors } from "../checkpoint/safetensors.ts";
 import { decodeFloats } from "../checkpoint/stored-values.ts";
 import type { ModelConfig, ParameterPlace } from "../model/config.ts";
-import { TOKENIZER_FILES } from "../tokenizer/node-tokenizer.ts";
+import { TOKENIZER_FILES } from "../tokenizer/tokenizer-files.ts";
 import {
   adapterConfigJson,
   parseAdapterConfig,

@@ -7,18 +7,6 @@ import { ModelTokenizer } from "./model-tokenizer.ts";
 import { byteTokenizer, type TextTokenizer } from "./text-tokenizer.ts";
 import { TOKENIZER_BYTES_MAX } from "./tokenizer-json.ts";
 
-/** What belongs to a tokenizer, as Hugging Face names the files: to be copied beside a result. */
-export const TOKENIZER_FILES: readonly string[] = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "chat_template.jinja",
-  "tokenizer.model",
-  "vocab.json",
-  "merges.txt",
-];
-
 const OTHER_KINDS = ["tokenizer.model", "vocab.json", "tekken.json"];
 
 /**
