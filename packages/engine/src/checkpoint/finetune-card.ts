@@ -196,7 +196,7 @@ function llamaUse({ base, kind, architecture }: FinetuneCard): string {
 
 llama.cpp does not compute ${plain(architecture)} as this model needs it.`;
   }
-  const words = kind === "adapter" ? `${shellText(reference(base.name))} --adapter .` : ".";
+  const words = kind === "adapter" ? `${shellText(reference(base))} --adapter .` : ".";
   return `llama.cpp
 
 \`\`\`sh
