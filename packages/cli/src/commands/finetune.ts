@@ -96,7 +96,11 @@ const LOSSES = ["assistant", "all"] as const;
 function addRunOptions(command: Command): Command {
   return command
     .option("--out <dir>", "the run's folder (default finetuned/<model>-<method>)")
-    .option("--threads <n>", "of the processor (default half of it)", wholeNumber(1, 256))
+    .option(
+      "--threads <n>",
+      "of the processor (default half of it, at least 2)",
+      wholeNumber(1, 256),
+    )
     .option("--memory <size>", "what it may take (default: most of what is free)", memorySize)
     .option("--eval-every <n>", "steps between validations", wholeNumber(1, MANY))
     .option("--save-every <n>", "steps between checkpoints", wholeNumber(1, MANY))

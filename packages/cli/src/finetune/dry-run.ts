@@ -1,5 +1,5 @@
-// `finetune --dry-run`: whether it fits, how long it will take, and what it will write. A few steps
-// are taken to measure them; nothing is kept.
+// `finetune --dry-run`: whether it fits, how long it will take, and what it will write. Parts of a
+// step are computed to measure them; nothing is kept.
 import { adapterCount } from "@manyhands/engine/adapters/config";
 import { architectureOf, parameterCount } from "@manyhands/engine/model/config";
 import type { FineTunePlan } from "@manyhands/engine/train/fine-tune-plan";
@@ -12,8 +12,9 @@ import type { FinetunePaths } from "./run-files.ts";
 import { recipeRows } from "./summary.ts";
 import { stepBatches } from "./training.ts";
 
-/** One to warm up, and some whose median foretells the rest. */
-const MEASURED_STEPS = 3;
+/** One to warm up, and some whose median foretells the rest; fewer where they take long. */
+const MEASURED_PARTS = 4;
+const MEASURED_MS = 15_000;
 
 export type DryRun = {
   readonly need: FineTunePlan;
@@ -104,12 +105,19 @@ async function measuredSeconds({ prepared, io, stop }: DryRunOptions): Promise<n
   const { tuner } = await openTuner(prepared, options);
   try {
     const times: number[] = [];
-    for (let step = 0; step <= MEASURED_STEPS && !stop.aborted; step++) {
-      const started = performance.now();
-      await tuner.step(stepBatches(recipe, data.train, step), { learningRate: 0 });
-      if (step > 0) times.push((performance.now() - started) / 1_000);
+    const began = performance.now();
+    // A step is its micro-batches, one after the other; one of them is enough to measure.
+    for (const part of stepBatches(recipe, data.train, 0).slice(0, 1)) {
+      while (times.length < MEASURED_PARTS && !stop.aborted) {
+        const started = performance.now();
+        await tuner.step(part, { learningRate: 0 });
+        times.push((performance.now() - started) / 1_000);
+        if (performance.now() - began > MEASURED_MS) break;
+      }
     }
-    return times.sort((a, b) => a - b)[Math.floor(times.length / 2)] ?? null;
+    const warm = times.length > 1 ? times.slice(1) : times;
+    const median = warm.sort((a, b) => a - b)[warm.length >> 1];
+    return median === undefined ? null : median * (recipe.batch / recipe.microBatch);
   } finally {
     await tuner.close();
   }

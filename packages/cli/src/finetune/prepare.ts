@@ -22,6 +22,9 @@ import { chooseMicroBatch } from "./memory.ts";
 import type { Method, Recipe } from "./recipe.ts";
 import { sha256Text, textAt } from "./run-files.ts";
 
+/** As many as there are cores, where two share one; the other half keeps the machine usable. */
+const THREADS = Math.min(availableParallelism(), Math.max(2, availableParallelism() >> 1));
+
 export type Prepared = {
   readonly name: string;
   readonly found: ResolvedModel;
@@ -149,7 +152,7 @@ function recipeOf(flags: FinetuneFlags, parts: RecipeParts): Recipe {
       gradientNormMax: clip === 0 ? Number.MAX_VALUE : clip,
     },
     seed: flags.seed ?? 0,
-    threads: flags.threads ?? Math.max(1, Math.floor(availableParallelism() / 2)),
+    threads: flags.threads ?? THREADS,
   };
 }
 
