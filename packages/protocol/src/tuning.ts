@@ -36,7 +36,7 @@ export const adapterFields = {
   useDora: fallback(flag, false),
 };
 
-/** How the frozen weights are stored: the engine's base files (docs/spec/08-base-files.md). */
+/** How the frozen weights are stored: the engine's base files (docs/spec/08-tuning.md §8.3). */
 export const baseKindDecoder = oneOf("f32", "f16", "q8", "q4", "nf4", "ternary");
 
 /** `lora`: the fragments are the adapters'. `full`: the model's, and the first come from a blob. */

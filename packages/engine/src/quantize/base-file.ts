@@ -1,5 +1,5 @@
 // A frozen model's stored form as one file, which names what it holds and is checked when read.
-// Format: docs/spec/08-base-files.md. It deliberately opens no files: bytes in, bytes out.
+// Format: docs/spec/08-tuning.md §8.3. It deliberately opens no files: bytes in, bytes out.
 import { toHex, utf8 } from "@manyhands/base/bytes";
 import { canonicalJson, type Json } from "@manyhands/base/canonical";
 import { InputError } from "@manyhands/base/errors";
