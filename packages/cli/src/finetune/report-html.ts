@@ -28,11 +28,6 @@ export function finetuneReportHtml({ summary, history, recipe }: FinetuneReport)
     final: last ? { tokens: last.tokens, loss: last.loss } : null,
   };
   const rows = recipe.map(([name, value]) => `<dt>${name}</dt><dd>${escapeText(value)}</dd>`);
-  const files = summary.data.map(
-    ({ name, lines, bytes, sha256 }) =>
-      `<tr><td>${escapeText(name)}</td><td class="number">${groupedText(lines)}</td>
-<td class="number">${bytesText(bytes)}</td><td><code>${sha256}</code></td></tr>`,
-  );
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -63,19 +58,28 @@ ${number(clockText(summary.trainingSeconds * 1_000), "minutes of training")}
 <figure class="wide">${lossChart(curves, WIDE, UNIT)}</figure>
 <figure class="narrow">${lossChart(curves, NARROW, UNIT)}</figure>
 </section>
-<section><h2>Data</h2>
-<div class="scroll"><table>
-<thead><tr><th>file</th><th class="number">lines</th><th class="number">size</th>
-<th>SHA-256</th></tr></thead>
-<tbody>${files.join("\n")}</tbody>
-</table></div>
-</section>
+${dataSection(summary)}
 <section><h2>Recipe</h2><dl>${rows.join("\n")}</dl></section>
 <footer>Written by Manyhands.</footer>
 </main>
 </body>
 </html>
 `;
+}
+
+function dataSection(summary: FinetuneSummary): string {
+  const files = summary.data.map(
+    ({ name, lines, bytes, sha256 }) =>
+      `<tr><td>${escapeText(name)}</td><td class="number">${groupedText(lines)}</td>
+<td class="number">${bytesText(bytes)}</td><td><code>${sha256}</code></td></tr>`,
+  );
+  return `<section><h2>Data</h2>
+<div class="scroll"><table>
+<thead><tr><th>file</th><th class="number">lines</th><th class="number">size</th>
+<th>SHA-256</th></tr></thead>
+<tbody>${files.join("\n")}</tbody>
+</table></div>
+</section>`;
 }
 
 function number(value: string, words: string, isLead = false): string {
