@@ -42,7 +42,9 @@ export function lossChart(curves: LossCurves, size: Size, unit = "nats per byte"
     value,
     text: countText(value),
   }));
-  const yTicks = logTicks(ySpan, size.height / 30).map((value) => ({ value, text: String(value) }));
+  const yTicks = lossTicks(ySpan, size.height).map((value) => {
+    return { value, text: String(Number(value.toPrecision(3))) };
+  });
   const dots = curves.validation.map((point) => {
     const { x: cx, y: cy } = at(point);
     return element("circle", { cx, cy, r: 2.4, class: "validation-dot" });
@@ -59,6 +61,15 @@ export function lossChart(curves: LossCurves, size: Size, unit = "nats per byte"
     curves.final ? finalMark(at(curves.final), curves.final.loss) : "",
   ];
   return picture(size, lossWords(curves), content.join(""));
+}
+
+const TICKS_MIN = 3;
+
+/** Round numbers; in a narrow span, where hardly one lies, steps of the same size. */
+function lossTicks(span: Span, height: number): readonly number[] {
+  const ticks = logTicks(span, height / 30);
+  if (ticks.length >= TICKS_MIN) return ticks;
+  return linearTicks(span, height / 60).filter((tick) => tick >= span.from && tick <= span.to);
 }
 
 function lossWords(curves: LossCurves): string {
