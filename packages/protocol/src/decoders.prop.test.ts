@@ -6,8 +6,9 @@ import { type Decoder, problemText } from "@manyhands/base/decode";
 import fc from "fast-check";
 import { eventDecoder } from "./events.ts";
 import { clientMessageDecoder, serverMessageDecoder } from "./messages.ts";
-import { frozenRunDecoder } from "./run-config.ts";
-import { testRun } from "./testing/fixtures.ts";
+import type { Model } from "./model-config.ts";
+import { type FrozenRun, frozenRunDecoder } from "./run-config.ts";
+import { TEST_MODEL, testRun } from "./testing/fixtures.ts";
 import { CLIENT_MESSAGES, EVENTS, SERVER_MESSAGES } from "./testing/messages.ts";
 
 type Subject = {
@@ -16,11 +17,33 @@ type Subject = {
   readonly examples: readonly Json[];
 };
 
+const BASE = { kind: "q4" as const, byteLength: 9, root: "00".repeat(32) };
+const ADAPTER = {
+  ...{ r: 8, loraAlpha: 16, loraDropout: 0.1, useRslora: true, useDora: false },
+  targetModules: ["q_proj", "v_proj"],
+};
+const GPT2: Model = {
+  ...{ modelType: "gpt2", vocabSize: 256, nPositions: 8, nEmbd: 8, nLayer: 1, nHead: 2 },
+  ...{ nInner: 16, layerNormEpsilon: 1e-5, tieWordEmbeddings: true },
+};
+const GEMMA: Model = {
+  ...TEST_MODEL,
+  ...{ modelType: "gemma3_text", headDim: 4, layerTypes: ["sliding_attention"] },
+  ...{ slidingWindow: 4, ropeLocalBaseFreq: 100, queryPreAttnScalar: 4 },
+  ropeScaling: { ropeType: "linear", factor: 8 },
+};
+
+/** Runs that train on, of other architectures. */
+const TUNED: readonly FrozenRun[] = [
+  { ...testRun(), model: GPT2, tuning: { method: "lora", adapter: ADAPTER, base: BASE } },
+  { ...testRun(), model: GEMMA, tokenizer: "ids", tuning: { method: "full" } },
+];
+
 const SUBJECTS: readonly Subject[] = [
   { name: "event", decoder: eventDecoder, examples: EVENTS },
   { name: "client message", decoder: clientMessageDecoder, examples: CLIENT_MESSAGES },
   { name: "server message", decoder: serverMessageDecoder, examples: SERVER_MESSAGES },
-  { name: "run", decoder: frozenRunDecoder, examples: [testRun()] },
+  { name: "run", decoder: frozenRunDecoder, examples: [testRun(), ...TUNED] },
 ];
 
 const VALUES: readonly Json[] = [

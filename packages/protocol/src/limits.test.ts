@@ -8,6 +8,8 @@ import { canonicalJson, type Json } from "@manyhands/base/canonical";
 import type { Decoder } from "@manyhands/base/decode";
 import { joinDecoder, metricsDecoder, updateDecoder } from "./events.ts";
 import {
+  ADAPTER_RANK_MAX,
+  ADAPTER_TARGETS_MAX,
   AUTHORITY_KEYS_MAX,
   BATCH_SEQUENCES_MAX,
   BPS,
@@ -46,6 +48,7 @@ import type { RunState } from "./state.ts";
 import { step } from "./step.ts";
 import { hashOf, joinOf, runCreated, testRun, workerJoined } from "./testing/fixtures.ts";
 import { CLIENT_MESSAGES, SERVER_MESSAGES } from "./testing/messages.ts";
+import { tuningDecoder } from "./tuning.ts";
 
 const run = testRun();
 const hash = hashOf("hash");
@@ -75,6 +78,8 @@ const many = <T>(count: number, item: (index: number) => T): T[] =>
 const file = { name: "f", byteLength: 1, root: hash };
 const fragment = { name: "w", shape: [1], dtype: "f32" };
 const carried = { name: "residual", before: hash, after: hash };
+const adapter = { r: 1, loraAlpha: 1 };
+const tuning = { method: "lora", adapter, base: { kind: "q4", byteLength: 1, root: hash } };
 const assignment = { innerSteps: 1, firstSample: 0, sampleCount: 1, evaluate: null };
 const evaluate = (count: number): unknown => ({ windows: many(count, (i) => i) });
 const at = (base: object, key: string) => (value: unknown) => ({ ...base, [key]: value });
@@ -103,6 +108,18 @@ const CASES: readonly Case[] = [
     decoder: modelDecoder,
     value: at(run.model, "vocabSize"),
     limit: DIMENSION_MAX,
+  },
+  {
+    name: "ADAPTER_RANK_MAX",
+    decoder: tuningDecoder,
+    value: (size) => ({ ...tuning, adapter: { ...adapter, r: size } }),
+    limit: ADAPTER_RANK_MAX,
+  },
+  {
+    name: "ADAPTER_TARGETS_MAX",
+    decoder: tuningDecoder,
+    value: (size) => ({ ...tuning, adapter: { ...adapter, targetModules: many(size, () => "q") } }),
+    limit: ADAPTER_TARGETS_MAX,
   },
   {
     name: "RANK_MAX",
@@ -293,6 +310,10 @@ test("SERVER_MESSAGE_BYTES_MAX: the longest welcome fits", () => {
     ...welcome,
     run: {
       ...run,
+      tuning: {
+        ...tuning,
+        adapter: { ...adapter, targetModules: many(ADAPTER_TARGETS_MAX, () => worst) },
+      },
       dataset: {
         ...run.dataset,
         files: many(DATA_FILES_MAX, () => ({ ...file, name: worst, byteLength: 2 ** 53 - 1 })),

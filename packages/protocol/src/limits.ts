@@ -12,6 +12,10 @@ export const FRAGMENTS_MAX = 8_192;
 export const DIMENSION_MAX = 1 << 24;
 export const RANK_MAX = 4;
 
+/** An adapter's rank, and the names of matrices that get one. */
+export const ADAPTER_RANK_MAX = 4_096;
+export const ADAPTER_TARGETS_MAX = 2_048;
+
 /** Files of a data set. */
 export const DATA_FILES_MAX = 1_024;
 

@@ -14,11 +14,11 @@ import {
   tagged,
   text,
 } from "@manyhands/base/decode";
+import { ADAPTER_RANK_MAX, ADAPTER_TARGETS_MAX } from "./limits.ts";
 
-const TARGETS_MAX = 4_096;
 const TARGET_CHARS_MAX = 256;
 
-const namesDecoder = list(text(TARGET_CHARS_MAX), { min: 1, max: TARGETS_MAX });
+const namesDecoder = list(text(TARGET_CHARS_MAX), { min: 1, max: ADAPTER_TARGETS_MAX });
 const allDecoder = oneOf("all-linear");
 
 const targetsDecoder: Decoder<"all-linear" | readonly string[]> = (value, path) =>
@@ -26,7 +26,7 @@ const targetsDecoder: Decoder<"all-linear" | readonly string[]> = (value, path) 
 
 /** PEFT's LoraConfig in camelCase. */
 export const adapterFields = {
-  r: integer(1, 4_096),
+  r: integer(1, ADAPTER_RANK_MAX),
   loraAlpha: real(1e-6, 1e6),
   /** The share of an adapter's inputs that a step leaves out. */
   loraDropout: fallback(real(0, 0.99), 0),
