@@ -126,6 +126,8 @@ function minutesOf(text: string): number | null {
 function Hours({ hours, onChange }: HoursProps): ReactNode {
   const { limits } = texts;
   const id = useId();
+  // A clock that is wrong would make these hours wrong: it is shown beside them.
+  const now = new Date();
   const field = (which: "from" | "to", label: string): ReactNode => (
     <div className="grow">
       <label htmlFor={`${id}-${which}`}>{label}</label>
@@ -146,7 +148,10 @@ function Hours({ hours, onChange }: HoursProps): ReactNode {
         {field("from", limits.from)}
         {field("to", limits.to)}
       </div>
-      {hours.from > hours.to ? <p className="soft small">{limits.over}</p> : null}
+      <p className="soft small">
+        {hours.from > hours.to ? `${limits.over}. ` : ""}
+        {limits.clock(timeText(now.getHours() * 60 + now.getMinutes()))}
+      </p>
     </div>
   );
 }

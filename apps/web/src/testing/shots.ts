@@ -21,6 +21,10 @@ export type Shot = {
   readonly press?: string;
   /** Text to wait for before the picture. */
   readonly until?: string;
+  /** Switches to turn on first, by their names. */
+  readonly switches?: readonly string[];
+  /** Instead of the model's thread. */
+  readonly writer?: "writes" | "fails";
   /** Coordinator gone after the first answer. */
   readonly isAway?: boolean;
 };
@@ -180,6 +184,16 @@ export const SHOTS: readonly Shot[] = [
     until: "is damaged",
   },
   { name: "limits", path: "/limits", run: "busy" },
+  {
+    name: "limits-slowed",
+    path: "/limits",
+    run: "busy",
+    switches: ["Only at these hours"],
+    device: {
+      ...TRAINING,
+      slowed: "It works less for now: its steps have become slow, so it is probably hot, or busy.",
+    },
+  },
   { name: "people", path: "/runs/:run/people", run: "busy", device: TRAINING },
   { name: "people-empty", path: "/runs/:run/people", run: "empty" },
   { name: "certificate", path: "/runs/:run/certificate", run: "finished", device: TRAINING },
@@ -187,4 +201,21 @@ export const SHOTS: readonly Shot[] = [
   { name: "owner-token", path: "/owner", run: "busy" },
   { name: "owner", path: "/owner", run: "busy", isOwner: true },
   { name: "model-begin", path: "/runs/:run/model", run: "busy" },
+  {
+    name: "model-busy",
+    path: "/runs/:run/model",
+    run: "busy",
+    writer: "writes",
+    switches: ["Compare two rounds"],
+    press: "Write",
+    until: "let the morning answer",
+  },
+  {
+    name: "model-failing",
+    path: "/runs/:run/model",
+    run: "busy",
+    writer: "fails",
+    press: "Write",
+    until: "It could not be loaded",
+  },
 ];

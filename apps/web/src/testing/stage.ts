@@ -7,6 +7,7 @@ import {
   type PretendServer,
   startPretendServer,
 } from "./pretend-server.ts";
+import { pretendWriter } from "./pretend-writer.ts";
 import { pretences, type RunName, type Shot } from "./shots.ts";
 
 const DIST = join(import.meta.dirname, "../../../../.cache/page-of-screens");
@@ -15,6 +16,12 @@ export const SIZES = {
   phone: { width: 390, height: 844 },
   desktop: { width: 1280, height: 800 },
 } as const;
+
+/** What a thread of an isolated page must come with. */
+const SAME_ORIGIN = {
+  "cross-origin-embedder-policy": "require-corp",
+  "cross-origin-resource-policy": "same-origin",
+};
 
 export type Look = {
   readonly size: keyof typeof SIZES;
@@ -64,6 +71,12 @@ export class Stage {
       serviceWorkers: "block",
     });
     await this.#remember(context, shot);
+    if (shot.writer !== undefined) {
+      const body = pretendWriter(shot.writer);
+      await context.route(/\/assets\/model\.worker-/, (route) =>
+        route.fulfill({ body, contentType: "text/javascript", headers: SAME_ORIGIN }),
+      );
+    }
     return context.newPage();
   }
 
@@ -77,6 +90,7 @@ export class Stage {
       await page.route("**/runs/**", (route) => route.abort());
       await page.getByText("The coordinator does not answer").waitFor();
     }
+    for (const name of shot.switches ?? []) await page.getByRole("switch", { name }).check();
     if (shot.press) await page.getByRole("button", { name: shot.press }).click();
     if (shot.until) await page.getByText(shot.until).first().waitFor();
   }

@@ -1,6 +1,7 @@
 // The check of the whole log, as the screen sees it.
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { LedgerNews, LedgerOrder } from "../../ledger/ledger-news.ts";
+import { texts } from "../../texts.ts";
 
 export type Check = {
   readonly news: LedgerNews | null;
@@ -30,6 +31,10 @@ export function useCheck({ runId, token }: LedgerOrder): Check {
     made.onmessage = ({ data }: MessageEvent<LedgerNews>) => {
       setNews(data);
       if (data.kind !== "progress") end();
+    };
+    made.onerror = () => {
+      setNews({ kind: "trouble", trouble: { kind: "away", message: texts.ledger.noThread } });
+      end();
     };
     made.postMessage({ runId, token } satisfies LedgerOrder);
   }, [runId, token, end]);

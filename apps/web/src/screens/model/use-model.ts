@@ -1,6 +1,7 @@
 // The model's thread, as the screen sees it: one text per place, growing.
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Loading, ModelNews, ModelOrder, WriteOrder } from "../../model/model-news.ts";
+import { texts } from "../../texts.ts";
 
 export type Text = {
   readonly text: string;
@@ -19,6 +20,9 @@ const NOTHING: Text = {
   isWriting: false,
   problem: null,
 };
+
+/** Its script did not come: the page was kept, and this part of it was never used here. */
+const NO_THREAD = { isWriting: false, loading: null, problem: texts.model.noThread } as const;
 
 export type Model = {
   readonly texts: readonly Text[];
@@ -44,7 +48,7 @@ function withNews(text: Text, news: ModelNews): Text {
 
 export function useModel(): Model {
   const worker = useRef<Worker | null>(null);
-  const [texts, setTexts] = useState<readonly Text[]>([]);
+  const [written, setTexts] = useState<readonly Text[]>([]);
   useEffect(
     () => () => {
       worker.current?.terminate();
@@ -60,6 +64,10 @@ export function useModel(): Model {
       made.onmessage = ({ data: news }: MessageEvent<ModelNews>) => {
         setTexts((all) => all.map((one, at) => (at === news.place ? withNews(one, news) : one)));
       };
+      made.onerror = () => {
+        worker.current = null;
+        setTexts((all) => all.map((one) => (one.isWriting ? { ...one, ...NO_THREAD } : one)));
+      };
       worker.current = made;
     }
     worker.current.postMessage(data);
@@ -72,5 +80,5 @@ export function useModel(): Model {
     [order],
   );
   const stop = useCallback(() => order({ kind: "stop" }), [order]);
-  return { texts, isBusy: texts.some(({ isWriting }) => isWriting), write, stop };
+  return { texts: written, isBusy: written.some(({ isWriting }) => isWriting), write, stop };
 }
