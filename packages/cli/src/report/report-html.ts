@@ -65,16 +65,24 @@ function header({ run, summary }: ReportFacts): string {
   const ratio = summary.bytesDataParallelFp32 / Math.max(1, summary.bytesUp + summary.bytesDown);
   return `<header>
 <h1>${escapeText(run.name)}</h1>
-<p class="soft">A language model of ${countText(summary.parameters)} parameters, trained together by
+<p class="soft">${whatText(summary)} of ${countText(summary.parameters)} parameters, trained together by
 ${people} in ${groupedText(summary.rounds)} rounds. Run <code>${shortId(summary.runId)}</code>.</p>
 <div class="numbers">
-${number(lossText(summary.valLoss), "nats per byte on the validation data", true)}
+${number(lossText(summary.valLoss), `${unitText(summary)} on the validation data`, true)}
 ${number(countText(summary.tokens), "tokens trained on")}
 ${number(clockText(summary.trainingSeconds * 1_000), "minutes of training")}
 ${number(groupedText(summary.tokensPerSecond), "tokens per second")}
 ${number(timesText(ratio), "fewer bytes than data-parallel fp32")}
 </div>
 </header>`;
+}
+
+function whatText({ trained }: Summary): string {
+  return trained === "adapter" ? "An adapter of a language model," : "A language model";
+}
+
+function unitText({ unit }: Summary): string {
+  return `nats per ${unit ?? "byte"}`;
 }
 
 function number(value: string, words: string, isLead = false): string {
@@ -101,7 +109,7 @@ function lossSection({ points, summary }: ReportFacts): string {
 <span><i class="line" style="background:var(--second)"></i>validation, a shared sample</span>
 <span><i class="dot" style="background:var(--second)"></i>final weights, all validation data</span>
 </div>
-${both((size) => lossChart(curves, size))}
+${both((size) => lossChart(curves, size, unitText(summary)))}
 </section>`;
 }
 

@@ -59,6 +59,7 @@ export async function finaliseRun(
   const summary = summaryOf({
     status: finished.status,
     recipe: run.recipe,
+    run,
     evaluation,
     globalBatchTokens: finished.dataParallelBatch ?? undefined,
   });

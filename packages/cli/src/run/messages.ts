@@ -1,6 +1,5 @@
 // What a person reads when a run opens and when it has ended.
 import { networkInterfaces } from "node:os";
-import { join } from "node:path";
 import {
   bytesText,
   countText,
@@ -67,6 +66,13 @@ export function announceResult(io: Io, facts: ResultFacts): void {
   else print(io, resultText(io, facts));
 }
 
+/** An adapter is of use beside its base, or merged into it. */
+function useText({ trained }: Summary, folder: string): string {
+  return trained === "adapter"
+    ? `merge <its base> --adapter ${folder} --out merged`
+    : `sample ${folder} --prompt "ROMEO:"`;
+}
+
 function resultText(io: Io, { summary, sample, folder }: ResultFacts): string {
   const { paint } = io;
   const paths = runPaths(folder);
@@ -74,7 +80,10 @@ function resultText(io: Io, { summary, sample, folder }: ResultFacts): string {
   const saving = summary.bytesDataParallelFp32 / Math.max(1, ours);
   const contributors = summary.workers.filter((worker) => worker.updates > 0).length;
   const rows: readonly (readonly [string, string])[] = [
-    ["loss", `${summary.valLoss?.toFixed(3) ?? "–"} nats per byte on all validation data`],
+    [
+      "loss",
+      `${summary.valLoss?.toFixed(3) ?? "–"} nats per ${summary.unit ?? "byte"} on all validation data`,
+    ],
     [
       "trained",
       `${countText(summary.tokens)} tokens in ${groupedText(summary.rounds)} rounds by ` +
@@ -87,11 +96,11 @@ function resultText(io: Io, { summary, sample, folder }: ResultFacts): string {
       `${bytesText(summary.bytesUp)} up, ${bytesText(summary.bytesDown)} down: ` +
         `${timesText(saving)} less than data-parallel fp32`,
     ],
-    ["model", paths.exportFolder],
+    [summary.trained ?? "model", paths.exportFolder],
     ["report", paths.report],
     ["summary", paths.summary],
     ["check it", `npx manyhands verify ${folder}`],
-    ["use it", `npx manyhands sample ${join(folder, "export")} --prompt "ROMEO:"`],
+    ["use it", `npx manyhands ${useText(summary, paths.exportFolder)}`],
   ];
   const lines = rows.map(([name, value]) => `${paint.dim(name.padEnd(9))}${value}`);
   const text = sample ? [`${paint.bold(sample.prompt)}${sample.text}`, ""] : [];

@@ -2,7 +2,7 @@
 import type { RunStatus, WorkerStatus } from "@manyhands/coordinator/status";
 import type { FinishReason } from "@manyhands/protocol/events";
 import type { WorkerId } from "@manyhands/protocol/keys";
-import { type Recipe, tokensPerStep } from "@manyhands/protocol/run-config";
+import { type FrozenRun, type Recipe, tokensPerStep } from "@manyhands/protocol/run-config";
 
 export type WorkerSummary = {
   readonly id: WorkerId;
@@ -10,6 +10,8 @@ export type WorkerSummary = {
   /** Tokens of its accepted updates: its credit. */
   readonly tokens: number;
   readonly updates: number;
+  /** Account that its credit is paid to; null: none was named. */
+  readonly payTo: string | null;
   /** All bytes at its sockets, up and down. */
   readonly bytes: number;
   readonly bytesUp: number;
@@ -20,7 +22,12 @@ export type Summary = {
   readonly runId: string;
   readonly name: string;
   readonly finishReason: FinishReason | null;
+  /** Weights that train, and travel. */
   readonly parameters: number;
+  /** What lies in export/. Left out: a model. */
+  readonly trained?: "adapter";
+  /** What a token is. Left out: a byte. */
+  readonly unit?: "token";
   readonly tokens: number;
   readonly rounds: number;
   /** Nats per token over the whole validation split, of the weights in export/. */
@@ -52,6 +59,8 @@ export type Summary = {
 export type SummaryFacts = {
   readonly status: RunStatus;
   readonly recipe: Recipe;
+  /** What the run trains on, and what its tokens are; by default a model from nothing, bytes. */
+  readonly run?: Pick<FrozenRun, "tuning" | "tokenizer">;
   readonly evaluation: { readonly loss: number; readonly tokens: number } | null;
   /** Tokens of one step of the data-parallel run; by default a step of every contributor. */
   readonly globalBatchTokens?: number | undefined;
@@ -70,6 +79,8 @@ export function summaryOf(facts: SummaryFacts): Summary {
     name: status.name,
     finishReason: status.finishReason,
     parameters,
+    ...(facts.run?.tuning?.method === "lora" ? { trained: "adapter" as const } : {}),
+    ...(facts.run?.tokenizer === "ids" ? { unit: "token" as const } : {}),
     tokens: tokensCommitted,
     rounds: status.round,
     valLoss: evaluation?.loss ?? null,
@@ -97,6 +108,7 @@ function workerSummary(worker: WorkerStatus): WorkerSummary {
     name: worker.name,
     tokens: worker.credit,
     updates: worker.updateCount,
+    payTo: worker.payTo,
     bytes: bytesUp + bytesDown,
     bytesUp,
     bytesDown,

@@ -108,6 +108,7 @@ export class AdapterGradients {
     const loss = await this.#head.slopes(last, batch, dy);
     for (let layer = this.#blocks.length - 1; layer >= 0; layer--) {
       await this.#back(layer, { dy, dx, draw, mode });
+      await this.#work.turn();
       [dy, dx] = [dx, dy];
     }
     return loss;
@@ -138,6 +139,7 @@ export class AdapterGradients {
         y: defined(this.#states[layer + 1], "a state leaves the block"),
       };
       await forward.run({ ...frozen, ...adapters, ...this.#dropout(layer, draw), x }, into);
+      await this.#work.turn();
     }
   }
 

@@ -10,6 +10,8 @@ export type AdapterWork = {
   readonly setup: AdapterSetup;
   readonly base: BaseModel;
   readonly seed: number;
+  /** Awaited after each block: lets others have their turn. */
+  readonly turn: () => Promise<void>;
 };
 
 /** A micro-batch: ids [N]; targets [N], −1 where nothing counts; share [N], what each counts. */

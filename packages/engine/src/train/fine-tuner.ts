@@ -35,6 +35,8 @@ export type FineTunerOptions = {
   readonly optimizer?: TuneOptimizer;
   /** Threads inside one operation. Default 1. */
   readonly threads?: number;
+  /** Awaited after each block of a step, which may take seconds: lets others have their turn. */
+  readonly turn?: (() => Promise<void>) | undefined;
 };
 
 /** Weights, gradients and two moments; and what rounding up to whole lanes may take. */
@@ -199,6 +201,7 @@ export async function createFineTuner(options: FineTunerOptions): Promise<FineTu
   };
   arrays.weights.set(initial);
   const setup = { model: base.config, kind: base.kind, adapter, batch };
-  const work = { runtime, threads, setup, base, seed };
+  const { turn = () => Promise.resolve() } = options;
+  const work = { runtime, threads, setup, base, seed, turn };
   return new FineTuner(options, arrays, await AdapterGradients.create(work, arrays));
 }

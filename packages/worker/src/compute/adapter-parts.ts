@@ -15,6 +15,8 @@ import type { Stepper, TrainingParts } from "./stepper.ts";
 export type AdapterDevice = AdapterMemory & {
   readonly runtime: Runtime;
   readonly threads: number;
+  /** Awaited after each block of a step: lets the event loop have its turn. */
+  readonly turn?: (() => Promise<void>) | undefined;
 };
 
 /**
@@ -36,7 +38,8 @@ export async function adapterParts(
   const { weightDecay, gradientClip: gradientNormMax } = recipe;
   const batch = { sequences: plan.microBatch, contextLength: recipe.contextLength };
   const tuner = await createFineTuner({
-    ...{ runtime: device.runtime, threads: device.threads, base, adapter, batch, seed },
+    ...{ runtime: device.runtime, threads: device.threads, turn: device.turn },
+    ...{ base, adapter, batch, seed },
     optimizer: { ...TUNE_DEFAULTS, weightDecay, gradientNormMax },
   });
   const stepper = adapterStepper(tuner, recipe.learningRate, plan);

@@ -84,7 +84,11 @@ export class EngineCompute implements ComputePort {
     const { model, recipe } = run;
     const otherBytes = heldBytes(run, data);
     const { batchSequences: sequences, contextLength } = recipe;
-    if (base) return adapterParts(run, base, { runtime, threads, memoryBytesMax, otherBytes });
+    if (base) {
+      const turn = (): Promise<void> => pace(0);
+      const device = { runtime, threads, memoryBytesMax, otherBytes, turn };
+      return adapterParts(run, base, device);
+    }
     const stepper = await makeStepper({
       model,
       batch: { sequences, contextLength },
