@@ -10,7 +10,7 @@ import { ModelFolder } from "@manyhands/engine/checkpoint/model-folder";
 import type { DataFile } from "@manyhands/engine/data/node-files";
 import type { ModelConfig } from "@manyhands/engine/model/config";
 import { openBase, platformSha256 } from "@manyhands/engine/quantize/base-cache";
-import { encodeBase } from "@manyhands/engine/quantize/base-file";
+import { decodeBase, encodeBase } from "@manyhands/engine/quantize/base-file";
 import type { BaseModel } from "@manyhands/engine/quantize/base-model";
 import { readTokenizer } from "@manyhands/engine/tokenizer/node-tokenizer";
 import type { TextTokenizer } from "@manyhands/engine/tokenizer/text-tokenizer";
@@ -76,8 +76,10 @@ async function adapted(
   if (!lora) throw new InputError("method lora needs a field lora, with r and loraAlpha");
   const { base: kind, ...adapter } = lora;
   checkAdapterConfig(files.config, adapter);
-  const { base: model } = await openBase(files, kind, { cacheFolder });
-  const bytes = concatBytes(...encodeBase(model, platformSha256));
+  const { base: packed } = await openBase(files, kind, { cacheFolder });
+  const bytes = concatBytes(...encodeBase(packed, platformSha256));
+  // Views of the file's bytes: the packed weights are here once.
+  const model = decodeBase(bytes, files.config, platformSha256);
   const root = toHex(blobRoot(bytes, platformSha256));
   const base = { kind, byteLength: bytes.length, root };
   return { tuning: { method: "lora", adapter, base }, base: { model, bytes } };

@@ -291,6 +291,48 @@ async function checkMagnitudes(model: ModelConfig, adapter: AdapterConfig): Prom
   await tuner.close();
 }
 
+for (const bitLinear of ["online", "offline"] as const) {
+  test(`BitNet, ${bitLinear}: 2 bits hold its matrices, and train what float32 trains`, async () => {
+    const model: ModelConfig = { ...LLAMA, modelType: "bitnet", bitLinear };
+    const ternary = (weights: Float32Array): Float32Array => {
+      const all = weights.slice();
+      for (const { name, shape, offset, size } of parameterPlaces(model)) {
+        if (shape.length < 2 || !name.startsWith("model.layers.")) continue;
+        const own = all.subarray(offset, offset + size);
+        own.forEach((w, i) => {
+          own[i] = w > 0.05 ? 0.07 : w < -0.05 ? -0.07 : 0;
+        });
+      }
+      return all;
+    };
+    const weights = bitLinear === "offline" ? ternary(someWeights(model)) : someWeights(model);
+    const found: { loss: number; gradients: Float32Array }[] = [];
+    const stored = await quantizeBase(flatSource(model, weights), "ternary");
+    // Offline, float32 gets the stored values, embedding included; online it makes its own.
+    const source = bitLinear === "offline" ? stored : flatSource(model, weights);
+    for (const base of [stored, await quantizeBase(source, "f32")]) {
+      const adapter = { ...ADAPTER, targetModules: ["q_proj", "o_proj", "down_proj"] };
+      const tuner = await createFineTuner({
+        ...{ runtime: ortNode, base, adapter, batch: BATCH, seed: 3 },
+      });
+      for (const [i, a] of tuner.weights.entries()) tuner.weights[i] = a + ((i * 7) % 11) / 200;
+      const { loss, gradients } = await tuner.gradients(someTokens(model, 2));
+      found.push({ loss, gradients: gradients.slice() });
+      await tuner.close();
+    }
+    const [packed, plain] = found;
+    assert(packed && plain);
+    const off = relativeDistance(packed.gradients, plain.gradients);
+    if (bitLinear === "offline") {
+      const matrices = stored.report.tensors.filter(({ kind }) => kind === "ternary");
+      assert(matrices.length === 14);
+      assert(matrices.every(({ relativeError }) => relativeError === 0));
+      assert(Math.abs(packed.loss - plain.loss) < 1e-5 && off < 1e-4, `off by ${off}`);
+    } else assert(Math.abs(packed.loss - plain.loss) < 5e-3 && off < 0.1, `off by ${off}`);
+    await assert.rejects(tunerOf(model, "ternary", { ...ADAPTER, useDora: true }), /BitNet/);
+  });
+}
+
 test("a restored state takes the same steps, to the bit", async () => {
   const adapter = { ...ADAPTER, loraDropout: 0.1, useDora: true };
   const [first, second] = [
