@@ -28,6 +28,8 @@ export type WorkerStatus = Traffic & {
   /** Tokens of its accepted and closed updates. */
   readonly credit: number;
   readonly updateCount: number;
+  /** Account that its credit is paid to, 20 bytes in hex; null: none was named yet. */
+  readonly payTo: string | null;
   readonly doing: Heartbeat["doing"];
   readonly innerStep: number;
   readonly innerSteps: number;
@@ -142,6 +144,7 @@ function workerStatuses(
       connected: live.connected.has(worker.workerId),
       credit: worker.credit,
       updateCount: worker.updateCount,
+      payTo: worker.join.payout?.account ?? null,
       doing: heartbeat?.doing ?? "waiting",
       innerStep: heartbeat?.innerStep ?? 0,
       innerSteps: heartbeat?.innerSteps ?? 0,

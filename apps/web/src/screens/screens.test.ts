@@ -19,6 +19,7 @@ const NOBODY: WorkerStatus = {
   connected: true,
   credit: 0,
   updateCount: 0,
+  payTo: null,
   doing: "waiting",
   innerStep: 0,
   innerSteps: 0,

@@ -18,6 +18,7 @@ import {
   EXIT_INTERRUPTED,
   EXIT_OK,
 } from "../exit-codes.ts";
+import { accountFlag, accountHex, accountText } from "../pay/account.ts";
 import type { WorkerLine } from "../run/worker-lines.ts";
 import { aborted, type Interrupts, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
@@ -31,6 +32,8 @@ type JoinFlags = {
   readonly compute: ComputeChoice;
   readonly threads: number;
   readonly memory?: number;
+  /** 0x… */
+  readonly payTo?: string;
   readonly json?: boolean;
   readonly managed?: boolean;
 };
@@ -38,7 +41,10 @@ type JoinFlags = {
 const HELP = `
 The address is the one that the run's owner sends: http://host:port/runs/<id>#<token>. The folder
 keeps this device's key (its credit belongs to it) and what it needs to go on after a restart.
-Ctrl-C finishes the upload in progress and leaves; a second one leaves at once.`;
+Ctrl-C finishes the upload in progress and leaves; a second one leaves at once.
+
+Where the run pays, --pay-to names an account of yours: no wallet is asked for, and no gas. Named
+later, it is paid from the beginning; another one gets all that was not paid out yet.`;
 
 const FOLDERS_TRIED = 16;
 /** The machine belongs to somebody who is using it. */
@@ -62,6 +68,11 @@ export function addJoin(program: Command, io: Io, setExitCode: SetExitCode): voi
         .default(HALF, "half of its cores"),
     )
     .option("--memory <size>", "what it may take (default: most of what is free)", memorySize)
+    .option(
+      "--pay-to <account>",
+      "0x…, whom its credit is paid to; the folder keeps it",
+      accountFlag,
+    )
     .addOption(jsonOption("status as JSON, one line per change"))
     .addOption(new Option("--managed", "a parent process stops this one").hideHelp())
     .addHelpText("after", HELP)
@@ -104,10 +115,15 @@ async function takePart(url: string, flags: JoinFlags, around: Surroundings): Pr
       compute: flags.compute,
       threads: flags.threads,
       ...(flags.memory === undefined ? {} : { memoryBytesMax: flags.memory }),
+      ...(flags.payTo === undefined
+        ? {}
+        : { payout: { account: accountHex(flags.payTo), delegation: null } }),
       onStatus: show.status,
       onNotice: show.notice,
     }),
   );
+  const { payTo } = worker.status();
+  if (payTo !== null) show.notice(`Credit is paid to ${accountText(payTo)}.`);
   stopOnInterrupt(worker, interrupts, (text) => {
     if (!flags.json) remark(io, text);
   });

@@ -10,6 +10,7 @@ export function workerFixture(changes: Partial<WorkerStatus> = {}): WorkerStatus
     connected: true,
     credit: 215_040,
     updateCount: 42,
+    payTo: null,
     doing: "training",
     innerStep: 5,
     innerSteps: 10,

@@ -115,6 +115,7 @@ function workerCells(worker: WorkerStatus, { status, localStates }: RunView): Ro
     share === null ? " ".repeat(BAR_CELLS) : progressBar(share, BAR_CELLS),
     speed.padStart(9),
     `${countText(worker.credit)} tokens`.padStart(13),
+    ...(worker.payTo === null ? [] : [`→ 0x${worker.payTo.slice(0, 4)}…${worker.payTo.slice(-4)}`]),
   ];
   return { name: worker.name, cells, isActive: worker.active };
 }

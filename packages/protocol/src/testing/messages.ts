@@ -60,6 +60,10 @@ const payout = { account: hash.slice(0, 40), delegation: `${signature}00` };
 export const EVENTS: readonly RunEvent[] = [
   runCreated(run),
   { ...workerJoined("ada", 1), join: { ...joinOf("ada"), payout } },
+  {
+    ...workerJoined("bob", 1),
+    join: { ...joinOf("bob"), payout: { ...payout, delegation: null } },
+  },
   { type: "WorkerLeft", tick: 2, workerId: hash, reason: "expired" },
   {
     type: "RoundOpened",

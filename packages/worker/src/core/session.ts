@@ -103,7 +103,7 @@ export function onChallenge(turn: Turn, message: ServerMessageOf<"challenge">): 
   const join: Join = {
     signingKey: config.identity.signingKey,
     exchangeKey: config.identity.exchangeKey,
-    payout: null,
+    payout: config.payout ?? null,
     numerics: config.numerics,
     name: config.name,
   };

@@ -2,7 +2,7 @@
 // data. No logic, no arrays of weights: those are in the replica, which the host holds.
 
 import type { Numerics, Update } from "@manyhands/protocol/events";
-import type { ExchangeKey, SigningKey, WorkerId } from "@manyhands/protocol/keys";
+import type { ExchangeKey, Payout, SigningKey, WorkerId } from "@manyhands/protocol/keys";
 import type {
   Assignment,
   ClientMessage,
@@ -37,6 +37,8 @@ export type CoreConfig = {
   readonly identity: Identity;
   readonly verify: VerifySignature;
   readonly numerics: Numerics;
+  /** Whom its credit is paid to. Left out: it only counts. */
+  readonly payout?: Payout;
   /** For the jitter of waits only. */
   readonly seed: number;
   readonly reconnect?: { readonly baseMs: number; readonly capMs: number };

@@ -30,6 +30,7 @@ import { DiskFiles } from "./disk-files.ts";
 import { FolderInUseError } from "./errors.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { deviceIdentity, verifySignature } from "./identity.ts";
+import { keptPayout } from "./payout.ts";
 import { openState, sealState } from "./state-file.ts";
 
 const ROOT = mkdtempSync(join(tmpdir(), "manyhands-worker-test-"));
@@ -103,6 +104,21 @@ test("a write that fails leaves the old file and no rubbish", async () => {
   await assert.rejects(files.write("residual", {}, broken));
   assert.deepEqual((await files.read("residual", never))?.header, HEADER);
   assert.deepEqual(readdirSync(folder), ["residual.bin"]);
+});
+
+test("an account is kept for later starts, replaced when named anew, and never guessed", async () => {
+  const folder = newFolder();
+  assert.equal(await keptPayout(folder, undefined), undefined);
+  const [first, second] = ["11", "22"].map((byte) => ({
+    account: byte.repeat(20),
+    delegation: null,
+  }));
+  assert.deepEqual(await keptPayout(folder, first), first);
+  assert.deepEqual(await keptPayout(folder, undefined), first);
+  await keptPayout(folder, second);
+  assert.deepEqual(await keptPayout(folder, undefined), second);
+  writeFileSync(join(folder, "payout.json"), '{"form":"manyhands payout 1"}');
+  await assert.rejects(keptPayout(folder, undefined), /names no account.*payout/);
 });
 
 test("receipts are appended, one line each", async () => {

@@ -8,6 +8,7 @@ import { type MeteredAgents, meteredAgents } from "@manyhands/net/node/agents";
 import { nodeHttp } from "@manyhands/net/node/http-client";
 import { openTextSocket } from "@manyhands/net/node/text-socket";
 import type { Numerics } from "@manyhands/protocol/events";
+import type { Payout } from "@manyhands/protocol/keys";
 import { NAME_CHARS_MAX, SERVER_MESSAGE_BYTES_MAX } from "@manyhands/protocol/limits";
 import type { CoreStatus } from "../core/status.ts";
 import type { Identity, StopMode, WorkerEnd } from "../core/types.ts";
@@ -21,6 +22,7 @@ import { DiskFiles } from "./disk-files.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { deviceIdentity, verifySignature } from "./identity.ts";
 import { ownMemoryLimit } from "./memory-limit.ts";
+import { keptPayout } from "./payout.ts";
 
 export type WorkerOptions = {
   /** http://host:port/runs/<run id>#<admission token> */
@@ -42,10 +44,14 @@ export type WorkerOptions = {
   readonly reconnect?: { readonly baseMs: number; readonly capMs: number };
   /** On what to train. "auto" takes a GPU that is clearly faster. Default "cpu". */
   readonly compute?: ComputeChoice;
+  /** Whom its credit is paid to, from now on. Default: whom the folder names; else nobody. */
+  readonly payout?: Payout;
 };
 
 export type WorkerStatus = CoreStatus & {
   readonly workerId: string;
+  /** Account that its credit is paid to, 20 bytes in hex; null: it only counts. */
+  readonly payTo: string | null;
   readonly runId: string;
   /** TCP payload of all sockets that this worker opened: control, blobs, headers. */
   readonly bytesUp: number;
@@ -75,6 +81,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const lock = lockFolder(options.folder);
   try {
     const identity = await deviceIdentity(options.folder);
+    const payout = await keptPayout(options.folder, options.payout);
     const meter = new ByteMeter();
     const agents = meteredAgents(meter);
     const compute = await openCompute(options, target, agents);
@@ -82,6 +89,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       options,
       target,
       identity,
+      payout,
       compute,
       meter,
       agents,
@@ -97,6 +105,7 @@ type Start = {
   readonly options: WorkerOptions;
   readonly target: JoinUrl;
   readonly identity: Identity;
+  readonly payout: Payout | undefined;
   readonly compute: ComputePort;
   readonly meter: ByteMeter;
   readonly agents: MeteredAgents;
@@ -104,11 +113,12 @@ type Start = {
 };
 
 function run(start: Start): RunningWorker {
-  const { options, target, identity, compute, meter, agents, release } = start;
+  const { options, target, identity, payout, compute, meter, agents, release } = start;
   const { workerId } = identity;
+  const payTo = payout?.account ?? null;
   const withBytes = (core: CoreStatus): WorkerStatus => {
     const { up, down } = meter.totals();
-    return { ...core, workerId, runId: target.runId, bytesUp: up, bytesDown: down };
+    return { ...core, workerId, payTo, runId: target.runId, bytesUp: up, bytesDown: down };
   };
   const ports = nodePorts(start);
   const host = new WorkerHost({
@@ -120,6 +130,7 @@ function run(start: Start): RunningWorker {
       verify: verifySignature,
       numerics: compute.numerics,
       seed: randomBytes(6).readUIntBE(0, 6),
+      ...(payout ? { payout } : {}),
       ...(options.reconnect ? { reconnect: options.reconnect } : {}),
     },
     ports,
