@@ -32,7 +32,8 @@ test("two rounds side by side, streamed, and stopped", LIMIT, async (t) => {
   const stories = page.locator(".story[aria-busy=false]");
   await stories.nth(1).waitFor();
   const [newest = "", first = ""] = await stories.allTextContents();
-  assert.ok(newest.length >= 100 && first.length >= 100);
+  // An untrained model writes bytes of which several may be one character.
+  assert.ok(newest.length > 50 && first.length > 50, `${newest.length}, ${first.length}`);
   assert.notEqual(newest, first, "the run has changed the model");
 
   await page.getByRole("switch", { name: "Compare two rounds" }).uncheck();

@@ -11,6 +11,9 @@ import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playw
 
 export const DIST = join(import.meta.dirname, "../../apps/web/dist");
 
+/** Long: several of these run beside other work. A test that must fail does so by its own limit. */
+const PATIENCE_MS = 90_000;
+
 /** A person's browser of its own: storage that no other test sees. */
 export async function newPerson(
   t: TestContext,
@@ -43,6 +46,7 @@ export async function openTab(
   link: string,
 ): Promise<{ readonly page: Page; readonly problems: readonly string[] }> {
   const page = await person.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
   const problems: string[] = [];
   page.on("pageerror", (error) => problems.push(error.message));
   page.on("console", (message) => {

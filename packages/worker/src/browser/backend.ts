@@ -4,6 +4,7 @@
 
 import { parameterCount } from "@manyhands/engine/model/config";
 import { browserProbe, type PageGlobals } from "@manyhands/engine/probe/browser";
+import type { Runtime, StatefulRuntime } from "@manyhands/engine/runtime/runtime";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { EngineCompute, type EngineComputeOptions } from "../compute/engine-compute.ts";
 import { deviceStepper, hostStepper } from "../compute/stepper.ts";
@@ -87,30 +88,52 @@ export type OpenBackend = {
   readonly onTrial: (trial: Trial) => void;
 } & Pick<EngineComputeOptions, "pace" | "nowMicros" | "memoryBytesMax" | "onNotice">;
 
+/** Set up once in a thread's life: who takes part again, or in another run, takes the same. */
+const loaded: { wasm?: Promise<Runtime>; gpu?: Promise<StatefulRuntime> } = {};
+
+async function loadWasm(options: OpenBackend): Promise<Runtime> {
+  const files = await runtimeBytes("wasm", options);
+  const { ortWebWasm } = await import("@manyhands/engine/runtime/ort-web-wasm");
+  return ortWebWasm({ files, script: options.runtime.wasm.script, threads: options.threads });
+}
+
+async function loadGpu(options: OpenBackend): Promise<StatefulRuntime> {
+  const files = await runtimeBytes("webgpu", options);
+  const { ortWebWebGpu } = await import("@manyhands/engine/runtime/ort-web-webgpu");
+  const { script } = options.runtime.webgpu;
+  return ortWebWebGpu({ files, script, kernelsPerSubmission: KERNELS_PER_SUBMISSION });
+}
+
+async function runtimeBytes(
+  name: keyof RuntimeFiles,
+  { runtime, onBytes, onFetched }: OpenBackend,
+): Promise<Uint8Array> {
+  const { bytes, wasFetched } = await loadRuntime(runtime[name], onBytes);
+  if (wasFetched) onFetched(runtime[name].bytes);
+  return bytes;
+}
+
+/** What did not come is asked for again the next time. */
+function forgottenIfFailed<R>(backend: Backend, loading: Promise<R>): Promise<R> {
+  return loading.catch((caught: unknown) => {
+    delete loaded[backend];
+    throw caught;
+  });
+}
+
 /** Loads the runtime. @throws NetworkError, or the runtime's error where it does not start */
 export async function openBackend(backend: Backend, options: OpenBackend): Promise<ComputePort> {
-  const file = options.runtime[backend === "gpu" ? "webgpu" : "wasm"];
-  const { bytes: files, wasFetched } = await loadRuntime(file, options.onBytes);
-  if (wasFetched) options.onFetched(file.bytes);
-  const { script } = file;
-  const { pace, nowMicros, memoryBytesMax, onNotice } = options;
+  const { pace, nowMicros, memoryBytesMax, onNotice, tries, onTrial, threads } = options;
   const common = { pace, nowMicros, memoryBytesMax, onNotice };
   if (backend === "gpu") {
-    const { ortWebWebGpu } = await import("@manyhands/engine/runtime/ort-web-webgpu");
-    const runtime = ortWebWebGpu({ files, script, kernelsPerSubmission: KERNELS_PER_SUBMISSION });
-    const { tries, onTrial } = options;
+    loaded.gpu ??= loadGpu(options);
+    const runtime = await forgottenIfFailed("gpu", loaded.gpu);
     const makeStepper = tries ? gentleStepper({ runtime, onTrial }) : deviceStepper(runtime);
-    return new EngineCompute({
-      ...common,
-      numerics: "ort-webgpu",
-      threads: 1,
-      runtime,
-      makeStepper,
-    });
+    const numerics = "ort-webgpu";
+    return new EngineCompute({ ...common, numerics, threads: 1, runtime, makeStepper });
   }
-  const { threads } = options;
-  const { ortWebWasm } = await import("@manyhands/engine/runtime/ort-web-wasm");
-  const runtime = ortWebWasm({ files, script, threads });
+  loaded.wasm ??= loadWasm(options);
+  const runtime = await forgottenIfFailed("wasm", loaded.wasm);
   const makeStepper = hostStepper(runtime);
   return new EngineCompute({ ...common, numerics: "ort-wasm", threads, runtime, makeStepper });
 }

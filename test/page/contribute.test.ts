@@ -1,5 +1,5 @@
-// Before anything heavy is loaded: what a run takes, whether this device fits, and, where it is too
-// small, a run of the same coordinator that it can train.
+// A person's part in a run: what it takes, before anything heavy is loaded; a run that fits, where a
+// device is too small; and the ways to stop: pause, finish, leave.
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { type Host, startHost } from "@manyhands/coordinator/serve";
 import type { Browser } from "playwright-core";
-import { startChromium, tinyRun } from "../browser/bare-site.ts";
-import { DIST, newPerson, nextEvent, openTab } from "./real-page.ts";
+import { hostTiny, startChromium, tinyRun } from "../browser/bare-site.ts";
+import { DIST, newPerson, nextEvent, openTab, train } from "./real-page.ts";
 
 const LIMIT = { timeout: 120_000 };
 
@@ -71,4 +71,38 @@ test("too small: it is told why, and offered a run that fits", LIMIT, async (t) 
   const credited = nextEvent(small, "UpdateCommitted");
   await page.getByRole("button", { name: "Train with this device" }).click();
   await credited;
+});
+
+test("pause, go on; finish, take part again; leave", LIMIT, async (t) => {
+  const coordinator = await hostTiny(t, DIST);
+  const { page } = await openTab(t, await newPerson(t, browser), coordinator.joinUrl);
+  await train(page);
+  const press = (name: string): Promise<void> =>
+    page.getByRole("button", { name, exact: true }).click();
+  const paused = nextEvent(coordinator, "WorkerLeft");
+  await press("Pause");
+  await page.getByText("Paused by you.").waitFor();
+  await paused;
+  const credited = nextEvent(coordinator, "UpdateCommitted");
+  await press("Go on");
+  await credited;
+
+  const finished = nextEvent(coordinator, "WorkerLeft");
+  await press("Finish this round, then stop");
+  await page.getByText(/^Stopped, as you asked, after \d+ accepted updates?\.$/).waitFor();
+  await finished;
+  await page.getByText(/You gave [\d.]+k? tokens in \d+ updates?\./).waitFor();
+  const again = nextEvent(coordinator, "UpdateCommitted");
+  await press("Take part again");
+  await again;
+
+  const left = nextEvent(coordinator, "WorkerLeft");
+  await press("Leave the run");
+  await page.getByText("Leave? What you gave stays yours.").waitFor();
+  await press("Leave");
+  await page.getByRole("heading", { name: "Thank you" }).waitFor();
+  await left;
+  const [worker] = coordinator.status().workers;
+  assert.equal(coordinator.status().workers.length, 1, "one person, one key");
+  assert.ok(worker && worker.credit > 0 && !worker.active);
 });
