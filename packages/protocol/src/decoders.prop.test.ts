@@ -8,7 +8,7 @@ import { eventDecoder } from "./events.ts";
 import { clientMessageDecoder, serverMessageDecoder } from "./messages.ts";
 import type { Model } from "./model-config.ts";
 import { type FrozenRun, frozenRunDecoder } from "./run-config.ts";
-import { TEST_MODEL, testRun } from "./testing/fixtures.ts";
+import { TEST_MODEL, TEST_PAY, testRun } from "./testing/fixtures.ts";
 import { CLIENT_MESSAGES, EVENTS, SERVER_MESSAGES } from "./testing/messages.ts";
 
 type Subject = {
@@ -37,6 +37,7 @@ const GEMMA: Model = {
 const TUNED: readonly FrozenRun[] = [
   { ...testRun(), model: GPT2, tuning: { method: "lora", adapter: ADAPTER, base: BASE } },
   { ...testRun(), model: GEMMA, tokenizer: "ids", tuning: { method: "full" } },
+  { ...testRun(), pay: TEST_PAY },
 ];
 
 const SUBJECTS: readonly Subject[] = [

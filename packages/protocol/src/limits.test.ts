@@ -10,11 +10,13 @@ import { joinDecoder, metricsDecoder, updateDecoder } from "./events.ts";
 import {
   ADAPTER_RANK_MAX,
   ADAPTER_TARGETS_MAX,
+  ATTESTORS_MAX,
   AUTHORITY_KEYS_MAX,
   BATCH_SEQUENCES_MAX,
   BPS,
   BUDGET_TOKENS_MAX,
   CARRIED_STATES_MAX,
+  CHALLENGE_SECONDS_MAX,
   CLOSED_ROUNDS_MAX,
   CONTEXT_LENGTH_MAX,
   DATA_FILES_MAX,
@@ -35,6 +37,7 @@ import {
 } from "./limits.ts";
 import { assignmentDecoder, clientMessageDecoder, serverMessageDecoder } from "./messages.ts";
 import { modelDecoder } from "./model-config.ts";
+import { payDecoder } from "./pay.ts";
 import {
   budgetDecoder,
   checkRunRules,
@@ -46,7 +49,7 @@ import {
 } from "./run-config.ts";
 import type { RunState } from "./state.ts";
 import { step } from "./step.ts";
-import { hashOf, joinOf, runCreated, testRun, workerJoined } from "./testing/fixtures.ts";
+import { hashOf, joinOf, runCreated, TEST_PAY, testRun, workerJoined } from "./testing/fixtures.ts";
 import { CLIENT_MESSAGES, SERVER_MESSAGES } from "./testing/messages.ts";
 import { tuningDecoder } from "./tuning.ts";
 
@@ -120,6 +123,18 @@ const CASES: readonly Case[] = [
     decoder: tuningDecoder,
     value: (size) => ({ ...tuning, adapter: { ...adapter, targetModules: many(size, () => "q") } }),
     limit: ADAPTER_TARGETS_MAX,
+  },
+  {
+    name: "ATTESTORS_MAX",
+    decoder: payDecoder,
+    value: (size) => ({ ...TEST_PAY, attestors: many(size, () => "11".repeat(20)) }),
+    limit: ATTESTORS_MAX,
+  },
+  {
+    name: "CHALLENGE_SECONDS_MAX",
+    decoder: payDecoder,
+    value: at(TEST_PAY, "challengeWindowSeconds"),
+    limit: CHALLENGE_SECONDS_MAX,
   },
   {
     name: "RANK_MAX",

@@ -63,6 +63,10 @@ export const AUTHORITY_KEYS_MAX = 16;
 /** Carried states (error feedback, momentum …) of one worker. */
 export const CARRIED_STATES_MAX = 8;
 
+/** Who may attest one run's settlements, and how long a challenge may take: as in the contracts. */
+export const ATTESTORS_MAX = 32;
+export const CHALLENGE_SECONDS_MAX = 2_592_000;
+
 /** Schedule positions are parts per million of the budget. */
 export const POSITION_END = 1_000_000;
 

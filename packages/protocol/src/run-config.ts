@@ -33,6 +33,7 @@ import {
   WORKERS_MAX,
 } from "./limits.ts";
 import { contextLimitOf, modelDecoder, modelRules, type Rule } from "./model-config.ts";
+import { type Pay, payDecoder, payRules } from "./pay.ts";
 import { type Tuning, tuningDecoder } from "./tuning.ts";
 import { KERNEL_SET, PROTOCOL_VERSION } from "./version.ts";
 
@@ -143,9 +144,14 @@ const frozenRunFields = object({
   initialWeightsRoot: hex(32),
   /** Absent: a model is trained from nothing. */
   tuning: fallback<Tuning | undefined>(tuningDecoder, undefined),
+  /** Absent: the run pays nothing. */
+  pay: fallback<Pay | undefined>(payDecoder, undefined),
 });
 type FrozenRunFields = Decoded<typeof frozenRunFields>;
-export type FrozenRun = Omit<FrozenRunFields, "tuning"> & { readonly tuning?: Tuning | undefined };
+export type FrozenRun = Omit<FrozenRunFields, "tuning" | "pay"> & {
+  readonly tuning?: Tuning | undefined;
+  readonly pay?: Pay | undefined;
+};
 export const frozenRunDecoder: Decoder<FrozenRun> = frozenRunFields;
 
 /** What an owner decides; `freezeRun` adds what follows from it. */
@@ -178,11 +184,17 @@ export function tokensPerStep(recipe: Recipe): number {
 
 type RunRuleFields = Pick<RunChoices, "model" | "recipe" | "budget" | "tokenizer"> & {
   readonly tuning?: Pick<Tuning, "method"> | undefined;
+  readonly pay?: Pay | undefined;
 };
 
 /** Rules between fields, which no single field's decoder can see. */
 export function checkRunRules(run: RunRuleFields): Result<null, DecodeProblem> {
-  const rules = [...modelRules(run.model), ...tokenizerRules(run), ...recipeRules(run)];
+  const rules = [
+    ...modelRules(run.model),
+    ...tokenizerRules(run),
+    ...recipeRules(run),
+    ...payRules(run.pay),
+  ];
   const broken = rules.find(([holds]) => !holds);
   return broken ? err(broken[1]) : ok(null);
 }

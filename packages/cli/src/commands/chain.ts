@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { InputError } from "@manyhands/base/errors";
 import { type Command, Option } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
+import { LOCAL_CHAIN } from "../pay/local-chain.ts";
 import { aborted, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { exampleText, jsonOption, wholeNumber } from "./options.ts";
@@ -24,7 +25,6 @@ it is answered. Gas costs nothing. It is one operator's ledger: whoever has the 
 nothing in it was changed afterwards, but nobody else has agreed to it.`;
 
 const PORT = 7_545;
-const CHAIN_ID = 7_433_000;
 
 export function addChain(program: Command, io: Io, setExitCode: SetExitCode): void {
   program
@@ -37,7 +37,7 @@ export function addChain(program: Command, io: Io, setExitCode: SetExitCode): vo
       ),
     )
     .option("--port <n>", "port on 127.0.0.1, 0 for any", wholeNumber(0, 65_535), PORT)
-    .option("--chain-id <n>", "its number", wholeNumber(1, 2 ** 50), CHAIN_ID)
+    .option("--chain-id <n>", "its number", wholeNumber(1, 2 ** 50), LOCAL_CHAIN.chainId)
     .addOption(jsonOption("the addresses, as one JSON object"))
     .addHelpText("after", HELP)
     .addHelpText("after", exampleText(["npx manyhands chain"]))

@@ -17,6 +17,7 @@ export function configSection(run: FrozenRun): string {
     ...recipeRows(run),
     ["closing", closingWords(run)],
     ["budget", budgetWords(run)],
+    ...payRows(run),
     ["seed", String(run.seed)],
     ["protocol", `${run.protocolVersion}, kernels ${run.kernelSet}`],
   ];
@@ -88,6 +89,20 @@ function closingWords({ rounds }: FrozenRun): string {
     `quorum ${quorum}, grace ${grace} of the time to the quorum, ` +
     `updates up to ${rounds.stalenessMax} rounds late`
   );
+}
+
+function payRows({ pay }: FrozenRun): readonly (readonly [string, string])[] {
+  if (!pay) return [];
+  const { trainingBps, dataBps, storageBps } = pay.shares;
+  const parts = [
+    `${groupedText(pay.unitsPerMillionTokens)} units of 0x${pay.chain.token} per million tokens`,
+    `training ${shareText(trainingBps / BPS)}`,
+    `data ${shareText(dataBps / BPS)}`,
+    `storage ${shareText(storageBps / BPS)}`,
+    `settled every ${pay.settleEvery} rounds by ${pay.threshold} of ${pay.attestors.length}`,
+    `chain ${pay.chain.chainId}`,
+  ];
+  return [["pay", parts.join(", ")]];
 }
 
 function budgetWords({ budget }: FrozenRun): string {

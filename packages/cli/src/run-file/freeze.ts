@@ -17,7 +17,7 @@ import {
   runIdOf,
 } from "@manyhands/protocol/run-config";
 import type { LoadedRunFile } from "./load-run-file.ts";
-import { type RunFile, roundPolicyOf } from "./run-file.ts";
+import { payOf, type RunFile, roundPolicyOf } from "./run-file.ts";
 import type { TunedModel } from "./tuned-model.ts";
 
 /** What flags may replace. */
@@ -50,6 +50,7 @@ export const nodeSha256: Sha256 = (bytes) => createHash("sha256").update(bytes).
 export function prepareRun(loaded: LoadedRunFile, overrides: RunOverrides = {}): PreparedRun {
   const { file, data, model, tokenizer, tuned } = loaded;
   const seed = overrides.seed ?? file.seed;
+  const pay = payOf(file);
   const { specs, weights } = startOf(model, tuned, seed);
   const fragments = specs.map(
     ({ name, shape }): FragmentSpec => ({ name, shape: [...shape], dtype: "f32" }),
@@ -72,6 +73,7 @@ export function prepareRun(loaded: LoadedRunFile, overrides: RunOverrides = {}):
     fragments,
     initialWeightsRoot: toHex(weightsRoot(fragments, weights, nodeSha256)),
     ...(tuned ? { tuning: tuned.tuning } : {}),
+    ...(pay ? { pay } : {}),
   });
   return {
     run,

@@ -6,7 +6,7 @@ import { type DataFile, readDataFiles } from "@manyhands/engine/data/node-files"
 import { type Model, modelDecoder } from "@manyhands/protocol/model-config";
 import { checkRunRules, type FrozenRun } from "@manyhands/protocol/run-config";
 import { type ParsedRunFile, parseRunFile, type RunFileProblem } from "./parse-run-file.ts";
-import type { RunFile } from "./run-file.ts";
+import { payOf, type RunFile } from "./run-file.ts";
 import { openTunedModel, type TunedModel, tokenFiles } from "./tuned-model.ts";
 
 export type LoadedRunFile = {
@@ -39,7 +39,13 @@ export async function loadRunFile(path: string): Promise<LoadedRunFile> {
   const { config } = tuned;
   const bounds = modelDecoder(config, ["model"]);
   if (!bounds.ok) throw placedError(place, parsed.value.problemAt(bounds.error));
-  const rules = checkRunRules({ ...file, model: config, tokenizer, tuning: tuned.tuning });
+  const rules = checkRunRules({
+    ...file,
+    model: config,
+    tokenizer,
+    tuning: tuned.tuning,
+    pay: payOf(file),
+  });
   if (!rules.ok) throw placedError(place, parsed.value.problemAt(rules.error));
   return { file, model: config, tokenizer, data: tokenFiles(tuned.tokenizer, data), tuned };
 }

@@ -6,11 +6,12 @@ import { test } from "node:test";
 import { InputError } from "@manyhands/base/errors";
 import { blobsOf, frozenRunDecoder } from "@manyhands/protocol/run-config";
 import fc from "fast-check";
+import { LOCAL_CHAIN } from "../pay/local-chain.ts";
 import { writeTinyModel } from "../testing/tiny-model.ts";
 import { prepareRun } from "./freeze.ts";
 import { loadRunFile } from "./load-run-file.ts";
 import { parseRunFile } from "./parse-run-file.ts";
-import { durationMs, roundPolicyOf } from "./run-file.ts";
+import { durationMs, payOf, roundPolicyOf } from "./run-file.ts";
 
 const GOOD = `name: tiny
 model:
@@ -125,7 +126,7 @@ const MISTAKES: readonly (readonly [string, string, string, string?])[] = [
   [
     GOOD,
     "- a list",
-    "1:1: the file: expected an object with name, model, method, lora, tokenizer, data, recipe, rounds, budget, seed, workers, license, dataParallelBatch, found a list of 1",
+    "1:1: the file: expected an object with name, model, method, lora, tokenizer, data, recipe, rounds, budget, seed, pay, workers, license, dataParallelBatch, found a list of 1",
   ],
 ];
 
@@ -256,6 +257,46 @@ test("a run that trains on: adapters are the fragments, the base is a blob of th
   ];
   for (const [what, instead, expected] of mistakes) {
     await assert.rejects(load(TUNED.replace(what, instead)), expected);
+  }
+});
+
+const PAID = `${GOOD}pay:
+  unitsPerMillionTokens: 2500000
+  shares: { training: 0.8, data: 0.2 }
+  dataAccount: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+  attestors:
+    - "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
+    - "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed"
+`;
+
+test("what a run pays: the protocol's terms, on the local chain unless said otherwise", () => {
+  const parsed = parseRunFile(PAID);
+  assert.ok(parsed.ok, parsed.ok ? "" : parsed.error.message);
+  assert.deepEqual(payOf(parsed.value.file), {
+    chain: LOCAL_CHAIN,
+    unitsPerMillionTokens: 2_500_000,
+    shares: { trainingBps: 8_000, dataBps: 2_000, storageBps: 0 },
+    dataAccount: "5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+    storageAccount: null,
+    settleEvery: 10,
+    attestors: [
+      "5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+      "fb6916095ca1df60bb79ce92ce3ea74c37c5d359",
+    ],
+    threshold: 2,
+    challengeWindowSeconds: 3_600,
+  });
+  const mistakes: readonly (readonly [string | RegExp, string, RegExp])[] = [
+    ["0x5aAeb", "0x5AAeb", /pay\.dataAccount: expected an account in quotes, .* checksum/],
+    [/"0x5aAeb.*"/, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", /in quotes.*found 5\.1/],
+    ["data: 0.2", "data: 0.1", /pay\.shares: expected shares that sum to 10000/],
+    ["2500000", "2.5", /unitsPerMillionTokens: expected an integer/],
+    ["attestors:", "threshold: 3\n  attestors:", /pay\.threshold: expected at most 2/],
+  ];
+  for (const [what, instead, expected] of mistakes) {
+    const wrong = parseRunFile(PAID.replace(what, instead));
+    assert.ok(!wrong.ok, `${instead} was taken`);
+    assert.match(wrong.error.message, expected);
   }
 });
 

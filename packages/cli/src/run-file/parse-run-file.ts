@@ -14,7 +14,7 @@ import {
   parseDocument,
   visit,
 } from "yaml";
-import { type RunFile, runFileDecoder } from "./run-file.ts";
+import { payOf, type RunFile, runFileDecoder } from "./run-file.ts";
 import { nearest } from "./suggest.ts";
 
 /** A mistake in a run file and the place that it stands at; line and column count from 1. */
@@ -64,7 +64,7 @@ function checkFileRules(file: RunFile): Result<null, DecodeProblem> {
   }
   if (method !== undefined) return wrong("model", "a folder or hf:org/name, for a method");
   if (lora !== undefined) return wrong("lora", "nothing, where a model is trained from nothing");
-  return checkRunRules({ ...file, model });
+  return checkRunRules({ ...file, model, pay: payOf(file) });
 }
 
 function placeOf(lines: LineCounter, offset: number): { line: number; column: number } {

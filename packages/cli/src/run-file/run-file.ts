@@ -2,10 +2,12 @@
 // shares. Not the frozen run: that has the data's hashes and the first weights' root too
 // (freeze.ts).
 import { assert } from "@manyhands/base/assert";
+import { compareText } from "@manyhands/base/bytes";
 import {
   checked,
   type Decoded,
   type Decoder,
+  describe,
   fallback,
   integer,
   list,
@@ -15,8 +17,9 @@ import {
   real,
   text,
 } from "@manyhands/base/decode";
-import { ok } from "@manyhands/base/result";
+import { err, ok } from "@manyhands/base/result";
 import {
+  ATTESTORS_MAX,
   BPS,
   DATA_FILES_MAX,
   NAME_CHARS_MAX,
@@ -24,8 +27,12 @@ import {
   WORKERS_MAX,
 } from "@manyhands/protocol/limits";
 import { type Model, modelDecoder } from "@manyhands/protocol/model-config";
+import type { Pay } from "@manyhands/protocol/pay";
 import { budgetDecoder, recipeDecoder, roundPolicyDecoder } from "@manyhands/protocol/run-config";
 import { adapterFields, baseKindDecoder } from "@manyhands/protocol/tuning";
+import { isAddress } from "viem/utils";
+import { accountHex } from "../pay/account.ts";
+import { LOCAL_CHAIN } from "../pay/local-chain.ts";
 
 const PATH_CHARS_MAX = 4_096;
 const LOCAL_WORKERS_MAX = 256;
@@ -64,6 +71,17 @@ function share(min: number, max: number): Decoder<number> {
   };
 }
 
+/** An account as 20 bytes in hex. YAML reads 0x… without quotes as a number. */
+const account: Decoder<string> = (value, path = []) => {
+  const expected = 'an account in quotes, "0x…", with its checksum';
+  const text = typeof value === "string" && isAddress(value) ? accountHex(value) : undefined;
+  return text === undefined ? err({ path, expected, found: describe(value) }) : ok(text);
+};
+
+const chainDecoder = object({ chainId: integer(1), registry: account, token: account });
+const chainField: Decoder<Pay["chain"]> = (value, path) =>
+  value === "local" ? ok(LOCAL_CHAIN) : chainDecoder(value, path);
+
 function optional<T>(inner: Decoder<T>): Decoder<T | undefined> {
   return fallback<T | undefined>(inner, undefined);
 }
@@ -81,6 +99,27 @@ const roundsDecoder = object({
   evaluateWindows: optional(integer(0, 65_536)),
 });
 export type RoundsField = Decoded<typeof roundsDecoder>;
+
+const sharesDecoder = object({
+  training: fallback(share(0, 1), BPS),
+  data: fallback(share(0, 1), 0),
+  storage: fallback(share(0, 1), 0),
+});
+
+const payField = object({
+  /** `local`: the one of `manyhands chain`, with its test dollar. */
+  chain: fallback(chainField, LOCAL_CHAIN),
+  /** Of the token's smallest unit: with 6 decimals, 2500000 are 2.5 tokens. */
+  unitsPerMillionTokens: integer(1),
+  shares: (value, path) => sharesDecoder(value === undefined ? {} : value, path),
+  dataAccount: optional(account),
+  storageAccount: optional(account),
+  settleEvery: fallback(integer(1, 1_000_000), 10),
+  attestors: list(account, { min: 1, max: ATTESTORS_MAX }),
+  /** Left out: all of them. */
+  threshold: optional(integer(1, ATTESTORS_MAX)),
+  challengeWindow: fallback(duration(0), 3_600_000),
+});
 
 const dataDecoder = object({
   /** Files and folders, relative to the run file. */
@@ -112,6 +151,8 @@ export const runFileDecoder = object({
   rounds: (value, path) => roundsDecoder(value === undefined ? {} : value, path),
   budget: budgetDecoder,
   seed: fallback(integer(0), 0),
+  /** What is paid for accepted tokens, and to whom. Left out: nothing. */
+  pay: optional(payField),
   /** Workers that `run` and `demo` start on this machine; not part of the run's id. */
   workers: fallback(integer(0, LOCAL_WORKERS_MAX), 1),
   /** An SPDX name for the model card; not part of the run's id. */
@@ -123,6 +164,24 @@ export const runFileDecoder = object({
   dataParallelBatch: fallback(nullable(integer(1)), null),
 });
 export type RunFile = Decoded<typeof runFileDecoder>;
+
+/** The protocol's terms from the file's. */
+export function payOf(file: Pick<RunFile, "pay">): Pay | undefined {
+  const { pay } = file;
+  if (!pay) return undefined;
+  const { training, data, storage } = pay.shares;
+  return {
+    chain: pay.chain,
+    unitsPerMillionTokens: pay.unitsPerMillionTokens,
+    shares: { trainingBps: training, dataBps: data, storageBps: storage },
+    dataAccount: pay.dataAccount ?? null,
+    storageAccount: pay.storageAccount ?? null,
+    settleEvery: pay.settleEvery,
+    attestors: pay.attestors.toSorted(compareText),
+    threshold: pay.threshold ?? pay.attestors.length,
+    challengeWindowSeconds: Math.ceil(pay.challengeWindow / 1_000),
+  };
+}
 
 /** The protocol's policy from the file's units. */
 export function roundPolicyOf(rounds: RoundsField): Decoded<typeof roundPolicyDecoder> {

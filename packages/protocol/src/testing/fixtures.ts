@@ -5,6 +5,7 @@ import { sha256 } from "@manyhands/base/hash";
 import type { EventOf, Join, Update } from "../events.ts";
 import { type WorkerId, workerIdOf } from "../keys.ts";
 import type { LlamaModel } from "../model-config.ts";
+import type { Pay } from "../pay.ts";
 import { type FrozenRun, freezeRun, type RoundPolicy, tokensPerStep } from "../run-config.ts";
 import type { RunState } from "../state.ts";
 
@@ -90,6 +91,19 @@ export function runCreated(run: FrozenRun, tick = 0): EventOf<"RunCreated"> {
     authority: [{ algorithm: "ed25519", bytes: hashOf("coordinator") }],
   };
 }
+
+/** Terms with each share, and two attestors. */
+export const TEST_PAY: Pay = {
+  chain: { chainId: 7_433_000, registry: "aa".repeat(20), token: "bb".repeat(20) },
+  unitsPerMillionTokens: 2_500_000,
+  shares: { trainingBps: 8_000, dataBps: 1_500, storageBps: 500 },
+  dataAccount: "d0".repeat(20),
+  storageAccount: "50".repeat(20),
+  settleEvery: 3,
+  attestors: ["a1".repeat(20), "a2".repeat(20)],
+  threshold: 2,
+  challengeWindowSeconds: 3_600,
+};
 
 export function joinOf(name: string, numerics: Join["numerics"] = "ort-cpu"): Join {
   return {
