@@ -15,7 +15,7 @@ export const IMPORT_TABLE: { readonly [area: Area]: readonly string[] } = {
   protocol: ["base"],
   net: ["base"],
   hub: ["base"],
-  chain: ["base"],
+  chain: ["base", "protocol"],
   worker: ["base", "engine", "aggregation", "protocol", "net"],
   coordinator: [
     "base",

@@ -2,6 +2,14 @@
 // It notes gas, outcomes and logs; who compares them, and with what, is somebody else.
 import { equal, fail } from "node:assert/strict";
 import { artefact } from "@manyhands/chain/artefacts";
+import { CreditTree } from "@manyhands/chain/settle/credit-tree";
+import {
+  type Endorsement,
+  endorsementOf,
+  inOrder,
+  type Posting,
+  signPosting,
+} from "@manyhands/chain/settle/posting";
 import {
   type Abi,
   type Address,
@@ -19,14 +27,6 @@ import {
 } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 import { CHAIN_ID, type TestChain } from "./backends.ts";
-import { CreditTree } from "./credit-tree.ts";
-import {
-  type Endorsement,
-  endorsementOf,
-  inOrder,
-  type Posting,
-  signPosting,
-} from "./settlement.ts";
 
 const WINDOW = 3_600n;
 const BUDGET = 1_000_000_000n;

@@ -1,0 +1,103 @@
+// Who has earned what: a fold of the run's log by the terms of its `pay`. Exact, and pure.
+// Not who was paid: that is on the chain.
+import { compareText } from "@manyhands/base/bytes";
+import type { EventOf, RunEvent } from "@manyhands/protocol/events";
+import { type WorkerId, workerIdOf } from "@manyhands/protocol/keys";
+import { BPS } from "@manyhands/protocol/limits";
+import type { Pay } from "@manyhands/protocol/pay";
+import type { RunState } from "@manyhands/protocol/state";
+
+/** An account, 20 bytes in hex, and what it has earned since the run began, in smallest units. */
+export type Earned = { readonly account: string; readonly cumulative: bigint };
+
+/** A worker's side of it. */
+export type WorkerAccount = {
+  readonly workerId: WorkerId;
+  readonly name: string;
+  /** Whom its further credit goes to; null: nobody was named yet. */
+  readonly account: string | null;
+  readonly credit: number;
+  /** Part of the credit that waits for an account. */
+  readonly unnamed: number;
+};
+
+const TOKENS_OF_PRICE = 1_000_000n;
+
+/**
+ * Credit belongs to the account that its worker has named when the round closes. What a worker
+ * earned before it named any goes to the first that it names. An account's tokens never fall, so
+ * nothing that was paid can be owed to somebody else a second time.
+ *
+ * @source docs/spec §9.2
+ */
+export class PayBook {
+  readonly #pay: Pay;
+  readonly #workers = new Map<WorkerId, WorkerAccount>();
+  readonly #tokens = new Map<string, number>();
+  #allTokens = 0;
+
+  constructor(pay: Pay) {
+    this.#pay = pay;
+  }
+
+  /** @param state after the event */
+  advance(event: RunEvent, state: RunState): void {
+    if (event.type === "WorkerJoined") this.#join(event);
+    if (event.type === "RoundClosed") this.#close(state);
+  }
+
+  get workers(): readonly WorkerAccount[] {
+    return [...this.#workers.values()];
+  }
+
+  /** Ascending by account, none of nothing. */
+  earned(): readonly Earned[] {
+    const { shares, dataAccount, storageAccount } = this.#pay;
+    const units = new Map<string, bigint>();
+    const add = (account: string | null, tokens: number, bps: number): void => {
+      if (account === null) return;
+      units.set(account, (units.get(account) ?? 0n) + this.#unitsOf(tokens, bps));
+    };
+    for (const [account, tokens] of this.#tokens) add(account, tokens, shares.trainingBps);
+    add(dataAccount, this.#allTokens, shares.dataBps);
+    add(storageAccount, this.#allTokens, shares.storageBps);
+    return [...units]
+      .filter(([, cumulative]) => cumulative > 0n)
+      .sort(([a], [b]) => compareText(a, b))
+      .map(([account, cumulative]) => ({ account, cumulative }));
+  }
+
+  /** ⌊tokens · unitsPerMillionTokens · bps / (10⁶ · 10⁴)⌋ */
+  #unitsOf(tokens: number, bps: number): bigint {
+    const price = BigInt(this.#pay.unitsPerMillionTokens) * BigInt(bps);
+    return (BigInt(tokens) * price) / (TOKENS_OF_PRICE * BigInt(BPS));
+  }
+
+  #join({ join }: EventOf<"WorkerJoined">): void {
+    const workerId = workerIdOf(join.signingKey);
+    const before = this.#workers.get(workerId);
+    const account = join.payout?.account ?? before?.account ?? null;
+    const unnamed = before?.unnamed ?? 0;
+    const credit = before?.credit ?? 0;
+    if (account !== null) this.#give(account, unnamed);
+    const left = account === null ? unnamed : 0;
+    this.#workers.set(workerId, { workerId, name: join.name, account, credit, unnamed: left });
+  }
+
+  #close(state: RunState): void {
+    for (const { workerId, credit } of state.workers.values()) {
+      const before = this.#workers.get(workerId);
+      if (!before || before.credit === credit) continue;
+      const more = credit - before.credit;
+      const { account } = before;
+      this.#allTokens += more;
+      if (account !== null) this.#give(account, more);
+      const unnamed = account === null ? before.unnamed + more : 0;
+      this.#workers.set(workerId, { ...before, credit, unnamed });
+    }
+  }
+
+  #give(account: string, tokens: number): void {
+    this.#tokens.set(account, (this.#tokens.get(account) ?? 0) + tokens);
+  }
+}
