@@ -61,6 +61,24 @@ function isPackedProduct({ op, inputs }: Tensor, matrix: Tensor): boolean {
   return plain && w === matrix && x !== matrix && x?.shape.length === 2;
 }
 
+/**
+ * The graph's inputs whose packed weights are unpacked two bytes at a time: nibbles that no product
+ * reads as they are.
+ */
+export function wordInputs(
+  order: readonly Tensor[],
+  products: ReadonlyMap<Tensor, Tensor>,
+): ReadonlySet<Tensor> {
+  const absorbed = new Set(products.values());
+  const words = order.flatMap((node) => {
+    const [packed] = node.inputs;
+    const nibbles = node.op.kind === "dequantize" && /^(q4|nf4)$/.test(node.op.format);
+    const whole = packed?.op.kind === "input" && (packed.shape.at(-1) ?? 1) % 2 === 0;
+    return nibbles && whole && !absorbed.has(node) ? [packed] : [];
+  });
+  return new Set(words);
+}
+
 /** Gradients of weights (aᵀ · b) stay out: block by block, they are added after the graphs ran. */
 function isMatrixProduct({ op, inputs }: Tensor): boolean {
   const matrices = inputs.every((x) => x.shape.length === 2 && x.op.kind !== "dequantize");

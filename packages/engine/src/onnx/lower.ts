@@ -10,9 +10,9 @@ import {
   type Tensor,
   topologicalOrder,
 } from "../ir/tensor.ts";
-import { packedProducts, productSums } from "./fusion.ts";
+import { packedProducts, productSums, wordInputs } from "./fusion.ts";
 import { elementType, MICROSOFT, OnnxModel } from "./model.ts";
-import { emitDequantized, emitPackedProduct } from "./packed.ts";
+import { emitDequantized, emitPackedProduct, wordShape } from "./packed.ts";
 
 export type LowerOptions = {
   /** ONNX Runtime's CPU kernels have FusedMatMul; its WebGPU kernels do not. Default true. */
@@ -30,6 +30,8 @@ export type LowerOptions = {
   readonly packedProducts?: boolean;
   /** Whether the device has half floats. False: they are fed as bytes [..., 2]. Default true. */
   readonly halfFloats?: boolean;
+  /** Whether nibbles may be fed as words of 16 bits, and unpacked four at a time. Default true. */
+  readonly words?: boolean;
 };
 
 /**
@@ -41,6 +43,7 @@ export const WEBGPU_LOWERING: LowerOptions = {
   oneHot: false,
   sharedInverse: false,
   halfFloats: false,
+  words: false,
 };
 
 /**
@@ -55,6 +58,7 @@ export const REFEREE_LOWERING: LowerOptions = {
   sharedInverse: false,
   productSums: false,
   packedProducts: false,
+  words: false,
 };
 
 type OpOf<K extends OpKind> = Op & { readonly kind: K };
@@ -63,6 +67,8 @@ type Context = {
   readonly options: LowerOptions;
   /** The inverse root mean squares that a fused normalisation gives besides its result. */
   readonly inverses: Map<string, string>;
+  /** Inputs that are fed as words. */
+  readonly words: ReadonlySet<Tensor>;
 };
 type Lowering<K extends OpKind> = (
   op: OpOf<K>,
@@ -74,13 +80,12 @@ type Lowerings = { readonly [K in OpKind]: Lowering<K> };
 
 /** @returns the bytes of an ONNX model (opset 20 and com.microsoft 1) */
 export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Array {
-  const context: Context = { model: new OnnxModel(), options, inverses: new Map() };
   const names = new Map<Tensor, string>();
   const order = normalizersFirst(topologicalOrder(graph.outputs.values()));
   const fuses = options.productSums ?? true;
   const sums = fuses ? productSums(order, graph.outputs.values()) : new Map<Tensor, Tensor>();
-  const packs = options.packedProducts ?? true;
-  const packed = packs ? packedProducts(order, graph.outputs.values()) : new Map<Tensor, Tensor>();
+  const { packed, words } = packedParts(order, graph, options);
+  const context: Context = { model: new OnnxModel(), options, inverses: new Map(), words };
   const absorbed = new Set([...sums.values(), ...packed.values()]);
   const namesOf = (nodes: readonly Tensor[]): readonly string[] =>
     nodes.map((x) => defined(names.get(x), "inputs come before users"));
@@ -111,6 +116,21 @@ export function lowerToOnnx(graph: Graph, options: LowerOptions = {}): Uint8Arra
     context.model.output(name, value, node.shape, node.dtype);
   }
   return context.model.encode();
+}
+
+/** Products that unpack as they multiply, and the inputs that are fed as words. */
+function packedParts(
+  order: readonly Tensor[],
+  graph: Graph,
+  { packedProducts: packs = true, words = true }: LowerOptions,
+): { readonly packed: ReadonlyMap<Tensor, Tensor>; readonly words: ReadonlySet<Tensor> } {
+  const packed = packs ? packedProducts(order, graph.outputs.values()) : new Map<Tensor, Tensor>();
+  return { packed, words: words ? wordInputs(order, packed) : new Set() };
+}
+
+/** The inputs of a graph that are fed as words of 16 bits instead of bytes. */
+export function wordInputsOf(graph: Graph, options: LowerOptions): ReadonlySet<Tensor> {
+  return packedParts(topologicalOrder(graph.outputs.values()), graph, options).words;
 }
 
 function at(names: readonly string[], index: number): string {
@@ -291,9 +311,10 @@ const lowerLayerInverse: Lowering<"layerInverse"> = (op, node, inputs, context) 
 };
 
 const LOWERINGS: Lowerings = {
-  input: (_op, node, _inputs, { model, options }) => {
+  input: (_op, node, _inputs, { model, options, words }) => {
     const asBytes = node.dtype === "f16" && options.halfFloats === false;
     if (asBytes) model.input(inputName(node), [...node.shape, 2], "u8");
+    else if (words.has(node)) model.input(inputName(node), wordShape(node.shape), "u16");
     else model.input(inputName(node), node.shape, node.dtype);
     return inputName(node);
   },
@@ -357,6 +378,9 @@ const LOWERINGS: Lowerings = {
   rmsInverse: lowerRmsInverse,
   layerNormalize: lowerLayerNormalize,
   layerInverse: lowerLayerInverse,
-  dequantize: (op, node, inputs, { model, options }) =>
-    emitDequantized(model, { op, node, inputs, halfFloats: options.halfFloats ?? true }),
+  dequantize: (op, node, inputs, { model, options, words }) => {
+    const [packed] = node.inputs;
+    const form = { halfFloats: options.halfFloats ?? true, words: !!packed && words.has(packed) };
+    return emitDequantized(model, { op, node, inputs, ...form });
+  },
 };

@@ -16,7 +16,7 @@ export type OnnxNode = {
 
 const IR_VERSION = 9;
 const OPSET = 20;
-const ELEMENT_TYPE = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10 } as const;
+const ELEMENT_TYPE = { f32: 1, u8: 2, u16: 4, i32: 6, i64: 7, bool: 9, f16: 10 } as const;
 const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;
 const ATTRIBUTE_STRING = 3;
@@ -44,7 +44,7 @@ export class OnnxModel {
     return `t${this.#names}`;
   }
 
-  input(name: string, shape: Shape, dtype: DType): void {
+  input(name: string, shape: Shape, dtype: DType | "u16"): void {
     this.#graph.message(11, valueInfo(name, shape, dtype));
   }
 
@@ -119,7 +119,7 @@ export class OnnxModel {
   }
 }
 
-function valueInfo(name: string, shape: Shape, dtype: DType): Message {
+function valueInfo(name: string, shape: Shape, dtype: DType | "u16"): Message {
   const dims = new Message();
   for (const dim of shape) dims.message(1, new Message().int(1, dim));
   const tensor = new Message().int(1, ELEMENT_TYPE[dtype]).message(2, dims);

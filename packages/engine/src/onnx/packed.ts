@@ -1,7 +1,7 @@
 // Packed matrices as ONNX operators: unpacked by looking bytes up in a table, or multiplied as they
 // are. It deliberately uses only what every build of ONNX Runtime has kernels for.
 import { assert, defined } from "@manyhands/base/assert";
-import { type PackedFormat, sizeOf, type Tensor } from "../ir/tensor.ts";
+import { type PackedFormat, type Shape, sizeOf, type Tensor } from "../ir/tensor.ts";
 import { byteTable, Q8_ZERO } from "../quantize/formats.ts";
 import { halfByteTable } from "../quantize/half.ts";
 import { elementType, MICROSOFT, type OnnxModel } from "./model.ts";
@@ -12,7 +12,14 @@ type Packed = {
   readonly inputs: readonly string[];
   /** False: half floats are fed as bytes. */
   readonly halfFloats: boolean;
+  /** True: bytes are fed two by two, as words of 16 bits. */
+  readonly words: boolean;
 };
+
+/** The shape of packed weights that are fed as words. */
+export function wordShape(shape: Shape): Shape {
+  return [...shape.slice(0, -1), (shape.at(-1) ?? 0) / 2];
+}
 
 /** The matrix as f32: the values that quantize/formats.ts gives, to the bit. */
 export function emitDequantized(model: OnnxModel, own: Packed): string {
@@ -26,12 +33,15 @@ export function emitDequantized(model: OnnxModel, own: Packed): string {
   const shape = model.int64s(node.shape);
   if (op.format === "ternary") {
     // The table is scaled, which is all it takes: 4 weights to a byte.
-    const scaled = model.emit("Mul", [tableOf(model, op.format), scales]);
+    const scaled = model.emit("Mul", [tableOf(model, op.format, false), scales]);
     return model.emit("Reshape", [looked(model, packed, scaled), shape]);
   }
   const rows = sizeOf(node.shape) / op.block;
   const column = model.emit("Reshape", [scales, model.int64s([rows, 1])]);
-  const levels = op.format === "q8" ? signedBytes(model, packed) : pairs(model, packed, op.format);
+  const levels =
+    op.format === "q8"
+      ? signedBytes(model, packed)
+      : looked(model, packed, tableOf(model, op.format, own.words));
   const blocks = model.emit("Reshape", [levels, model.int64s([rows, op.block])]);
   return model.emit("Reshape", [model.emit("Mul", [blocks, column]), shape]);
 }
@@ -58,19 +68,29 @@ function signedBytes(model: OnnxModel, packed: string): string {
   return model.emit("Sub", [wide, model.scalar(Q8_ZERO)]);
 }
 
-function pairs(model: OnnxModel, packed: string, format: "q4" | "nf4"): string {
-  return looked(model, packed, tableOf(model, format));
-}
-
-/** Row b of the table for every byte b. */
+/** Row b of the table for every byte or word b. */
 function looked(model: OnnxModel, packed: string, table: string): string {
   const indices = model.emit("Cast", [packed], { to: elementType("i32") });
   return model.emit("Gather", [table, indices], { axis: 0 });
 }
 
-function tableOf(model: OnnxModel, format: "q4" | "nf4" | "ternary"): string {
-  const table = byteTable(format);
-  return model.table(format, table, [256, table.length / 256]);
+function tableOf(model: OnnxModel, format: "q4" | "nf4" | "ternary", words: boolean): string {
+  const bytes = byteTable(format);
+  const table = words ? wordTable(bytes) : bytes;
+  const rows = words ? 65_536 : 256;
+  return model.table(`${format} ${rows}`, table, [rows, table.length / rows]);
+}
+
+/** What each of 65 536 words stands for: its lower byte's row, then its upper one's. */
+function wordTable(bytes: Float32Array): Float32Array {
+  const width = bytes.length / 256;
+  const table = new Float32Array(65_536 * 2 * width);
+  for (let word = 0; word < 65_536; word++) {
+    const [low, high] = [word & 255, word >> 8];
+    table.set(bytes.subarray(low * width, (low + 1) * width), word * 2 * width);
+    table.set(bytes.subarray(high * width, (high + 1) * width), (word * 2 + 1) * width);
+  }
+  return table;
 }
 
 /** x [M, K] · Wᵀ of a packed W [N, K], in float32 throughout: accuracy level 0. */

@@ -4,7 +4,8 @@ import { assert, defined } from "@manyhands/base/assert";
 import { ManyhandsError, messageOf } from "@manyhands/base/errors";
 import type * as common from "onnxruntime-common";
 import { type Graph, inputName, type Tensor, type TensorData } from "../ir/tensor.ts";
-import { type LowerOptions, lowerToOnnx } from "../onnx/lower.ts";
+import { type LowerOptions, lowerToOnnx, wordInputsOf } from "../onnx/lower.ts";
+import { wordShape } from "../onnx/packed.ts";
 import type { Executable, Feeds } from "./runtime.ts";
 
 /** A build of ONNX Runtime: onnxruntime-node or one of onnxruntime-web's. */
@@ -64,15 +65,27 @@ function sessionError(cause: unknown): RuntimeError {
   return new RuntimeError(`ONNX Runtime rejects the graph: ${words}`, { cause, hint });
 }
 
-/**
- * The array as a tensor of the node's shape, without a copy.
- *
- * @param halfFloats whether the device has them; where not, their bytes are fed (onnx/lower.ts)
- */
-export function tensorOf(ort: Ort, node: Tensor, data: TensorData, halfFloats = true): OrtTensor {
+/** How values are fed that have more than one form (onnx/lower.ts). */
+type FeedForm = {
+  /** Whether the device has half floats; where not, their bytes are fed. */
+  readonly halfFloats?: boolean | undefined;
+  /** Whether bytes are fed as words of 16 bits. */
+  readonly words?: boolean;
+};
+
+/** The array as a tensor of the node's shape, without a copy. */
+export function tensorOf(
+  ort: Ort,
+  node: Tensor,
+  data: TensorData,
+  { halfFloats = true, words = false }: FeedForm = {},
+): OrtTensor {
   if (data instanceof Float32Array) return new ort.Tensor("float32", data, node.shape);
   if (data instanceof Int32Array) return new ort.Tensor("int32", data, node.shape);
-  if (data instanceof Uint8Array) return new ort.Tensor("uint8", data, node.shape);
+  if (data instanceof Uint8Array) {
+    if (words) return new ort.Tensor("uint16", wordsOf(data), wordShape(node.shape));
+    return new ort.Tensor("uint8", data, node.shape);
+  }
   if (!halfFloats) {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     return new ort.Tensor("uint8", bytes, [...node.shape, 2]);
@@ -84,20 +97,29 @@ export function tensorOf(ort: Ort, node: Tensor, data: TensorData, halfFloats = 
   return bits as OrtTensor;
 }
 
+/** Bytes two by two: a view where words may start, else a copy. */
+function wordsOf(bytes: Uint8Array): Uint16Array {
+  const own = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  return new Uint16Array(own.buffer, own.byteOffset, own.length / 2);
+}
+
 /** Wraps arrays as tensors once: the same array is fed in every step, with new contents. */
 class TensorCache {
   readonly #backend: OrtBackend;
+  readonly #words: ReadonlySet<Tensor>;
   readonly #known = new Map<string, { readonly data: TensorData; readonly tensor: OrtTensor }>();
 
-  constructor(backend: OrtBackend) {
+  constructor(backend: OrtBackend, graph: Graph) {
     this.#backend = backend;
+    this.#words = wordInputsOf(graph, backend.lowering);
   }
 
   tensor(node: Tensor, name: string, data: TensorData): OrtTensor {
     const known = this.#known.get(name);
     if (known?.data === data) return known.tensor;
     const { ort, lowering } = this.#backend;
-    const tensor = tensorOf(ort, node, data, lowering.halfFloats ?? true);
+    const { halfFloats } = lowering;
+    const tensor = tensorOf(ort, node, data, { halfFloats, words: this.#words.has(node) });
     this.#known.set(name, { data, tensor });
     return tensor;
   }
@@ -119,7 +141,7 @@ export class OrtExecutable implements Executable {
     this.#backend = backend;
     this.#session = session;
     this.#graph = graph;
-    this.#cache = new TensorCache(backend);
+    this.#cache = new TensorCache(backend, graph);
   }
 
   async run(

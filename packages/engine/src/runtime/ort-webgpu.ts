@@ -50,6 +50,8 @@ function sessionOptions({ kernelsPerSubmission }: OrtWebGpuOptions): SessionOpti
   };
 }
 
+const GPU_FEEDS = { halfFloats: false };
+
 /** Sessions of one GPU, which take turns: onnxruntime-web cannot have two calls under way. */
 class Gpu {
   readonly backend: OrtBackend;
@@ -102,7 +104,7 @@ class GpuStateful implements StatefulExecutable {
   async load(state: Readonly<Record<string, Float32Array>>): Promise<void> {
     for (const [name, data] of Object.entries(state)) {
       const node = defined(this.#nodes.get(name), `${name} is carried`);
-      this.#replace(name, tensorOf(this.#ort, node, data.slice(), false));
+      this.#replace(name, tensorOf(this.#ort, node, data.slice(), GPU_FEEDS));
     }
   }
 
@@ -122,7 +124,7 @@ class GpuStateful implements StatefulExecutable {
     for (const node of own.graph.inputs) {
       const name = inputName(node);
       const fed = feeds[name];
-      const tensor = fed ? tensorOf(this.#ort, node, fed, false) : this.#state.get(name);
+      const tensor = fed ? tensorOf(this.#ort, node, fed, GPU_FEEDS) : this.#state.get(name);
       inputs[name] = defined(tensor, `the input ${name} is fed or loaded`);
     }
     const results = await own.session.run(inputs);
