@@ -20,6 +20,7 @@ import type { SavedAdapter } from "../peft/adapter-folder.ts";
 import { flatSource } from "../quantize/base-model.ts";
 import { readGguf } from "../testing/read-gguf.ts";
 import { TINY_GPT2, TINY_LLAMA, writeTinyModel } from "../testing/tiny-model.ts";
+import { tokenizerJson } from "../tokenizer/hugging-face.ts";
 import { writeGguf } from "./gguf-file.ts";
 import { writeMergedModel } from "./merged-model.ts";
 import { writeModelFolder } from "./model-folder-files.ts";
@@ -158,6 +159,32 @@ test("a GGUF file has every tensor in llama.cpp's places, and is replaced by the
   assert.deepEqual(
     values.get("blk.0.attn_v.weight"),
     own("model.layers.0.self_attn.v_proj.weight"),
+  );
+});
+
+test("a chat template goes along: a file's, or the one that is called default", async () => {
+  const base = at("base-chat");
+  const named = [
+    { name: "tools", template: "no" },
+    { name: "default", template: "{{ yes }}" },
+  ];
+  const files = { "tokenizer.json": tokenizerJson() };
+  const config = { "tokenizer_config.json": JSON.stringify({ chat_template: named }) };
+  const target = at("chat.gguf");
+  const cases = [
+    ["{{ yes }}", { ...files, ...config }],
+    ["{{ file }}", { ...files, ...config, "chat_template.jinja": "{{ file }}" }],
+  ] as const;
+  for (const [expected, content] of cases) {
+    writeTinyModel(base, TINY_LLAMA, content);
+    await writeGguf({ model: base, target, type: "f16" });
+    const { metadata } = readGguf(readFileSync(target));
+    assert.equal(metadata.get("tokenizer.chat_template"), expected);
+  }
+  writeTinyModel(base, TINY_LLAMA, { "tokenizer.json": "{" });
+  await assert.rejects(
+    writeGguf({ model: base, target, type: "f16" }),
+    /tokenizer\.json: .*no JSON/,
   );
 });
 
