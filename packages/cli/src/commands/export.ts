@@ -1,5 +1,6 @@
 // `manyhands export <run> <dir>`: the model so far as files that other tools load.
 import { readdir } from "node:fs/promises";
+import { compareText } from "@manyhands/base/bytes";
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import { modelCardOf } from "../run/finalise.ts";
@@ -12,8 +13,9 @@ import type { SetExitCode } from "./set-exit-code.ts";
 
 const HELP = `
 Writes config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json
-and a model card: the weights after the newest closed round, also while the run goes on. Of a run of
-method lora it writes the adapter, as peft reads it. <dir> must be new, empty, or an earlier export.`;
+and a model card: the weights after the newest closed round, also while the run goes on. Of a run
+of method lora it writes the adapter, as peft reads it. <dir> must be new, empty, or an earlier
+export.`;
 
 type ExportFlags = { readonly license?: string; readonly json?: boolean };
 
@@ -51,6 +53,6 @@ async function exportRun(
   });
   await writeTrained(folder, { run: state.run, weights: readWeights(run), tuned: null, card });
   const facts = { folder, rounds: state.roundsClosed, tokens: status.tokensCommitted };
-  if (flags.json) printJson(io, { ...facts, files: (await readdir(folder)).sort() });
+  if (flags.json) printJson(io, { ...facts, files: (await readdir(folder)).sort(compareText) });
   else print(io, `Wrote ${folder}: the weights after ${facts.rounds} rounds.`);
 }

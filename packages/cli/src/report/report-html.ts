@@ -65,8 +65,8 @@ function header({ run, summary }: ReportFacts): string {
   const ratio = summary.bytesDataParallelFp32 / Math.max(1, summary.bytesUp + summary.bytesDown);
   return `<header>
 <h1>${escapeText(run.name)}</h1>
-<p class="soft">${whatText(summary)} of ${countText(summary.parameters)} parameters, trained together by
-${people} in ${groupedText(summary.rounds)} rounds. Run <code>${shortId(summary.runId)}</code>.</p>
+<p class="soft">${whatText(summary)} of ${countText(summary.parameters)} parameters, trained
+together by ${people} in ${groupedText(summary.rounds)} rounds. Run <code>${shortId(summary.runId)}</code>.</p>
 <div class="numbers">
 ${number(lossText(summary.valLoss), `${unitText(summary)} on the validation data`, true)}
 ${number(countText(summary.tokens), "tokens trained on")}

@@ -79,11 +79,9 @@ function resultText(io: Io, { summary, sample, folder }: ResultFacts): string {
   const ours = summary.bytesUp + summary.bytesDown;
   const saving = summary.bytesDataParallelFp32 / Math.max(1, ours);
   const contributors = summary.workers.filter((worker) => worker.updates > 0).length;
+  const unit = summary.unit ?? "byte";
   const rows: readonly (readonly [string, string])[] = [
-    [
-      "loss",
-      `${summary.valLoss?.toFixed(3) ?? "–"} nats per ${summary.unit ?? "byte"} on all validation data`,
-    ],
+    ["loss", `${summary.valLoss?.toFixed(3) ?? "–"} nats per ${unit} on all validation data`],
     [
       "trained",
       `${countText(summary.tokens)} tokens in ${groupedText(summary.rounds)} rounds by ` +
