@@ -134,8 +134,9 @@ function report(rows: readonly Row[]): string {
   const what =
     `A Llama of 0.7 million parameters (bytes, 4 layers, context ${CONTEXT}) is pre-trained on ` +
     `War and Peace; adapters of rank ${ADAPTER.r} on all linear layers over its 4-bit base then ` +
-    `learn Shakespeare, ${SEQUENCES} sequences per step: alone at a rate of ${RATE_ALONE}, in the ` +
-    `swarm ${SEQUENCES / WORKERS} per worker, ${INNER_STEPS} steps per round, ternary updates, at ` +
+    `learn Shakespeare, ${SEQUENCES} sequences per step: alone at a rate of ${RATE_ALONE}; in ` +
+    `the swarm ${SEQUENCES / WORKERS} per worker, ${INNER_STEPS} steps a round, ternary updates, ` +
+    "at " +
     `${RATE_SWARM} (each the best that was tried). Losses are nats per byte of the held-out ` +
     "tenths.";
   const head = ["what", "tokens", "Shakespeare", "War and Peace"];

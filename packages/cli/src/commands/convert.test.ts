@@ -42,7 +42,7 @@ async function run(...words: readonly string[]): Promise<Ended> {
 
 test("merge writes a model that is base and adapter, with both cards' facts", async () => {
   const words = ["merge", at("base"), "--adapter", at("adapter"), "--out", at("merged")];
-  const { code, stdout, stderr } = await run(...words, "--dtype", "f32");
+  const { code, stdout, stderr } = await run(...words);
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^Wrote .*merged: \d.* of weights in f32, one file\.\n$/);
   assert.match(stderr, /writing 100 %/);

@@ -22,19 +22,19 @@ be new, empty, or an earlier model. Weights pass one by one, so a model may be l
 type MergeFlags = {
   readonly adapter: string;
   readonly out: string;
-  readonly dtype: ModelType;
+  readonly dtype?: ModelType;
   readonly json?: boolean;
 };
 
 export function addMerge(program: Command, io: Io, setExitCode: SetExitCode): void {
-  const types = new Option("--dtype <type>", "how weights are stored");
+  const types = new Option("--dtype <type>", "how weights are stored (default: as the base's are)");
   program
     .command("merge")
     .description("merge a LoRA adapter into its base: a model that needs no adapter")
     .argument("<model>", "hf:<org>/<name>[@revision], or a folder")
     .requiredOption("--adapter <dir>", "the adapter's folder")
     .requiredOption("--out <dir>", "the folder to write")
-    .addOption(types.choices(MODEL_TYPES).default("bf16"))
+    .addOption(types.choices(MODEL_TYPES))
     .addOption(jsonOption("what was written, as one JSON object"))
     .addHelpText("after", HELP)
     .addHelpText(
@@ -59,13 +59,13 @@ async function merge(model: string, flags: MergeFlags, io: Io): Promise<void> {
     license: licenseOfReadme(await readmeOf(found.folder)),
     adapterCard: await readmeOf(flags.adapter),
   });
-  const { bytes, files } = await writeMergedModel({
+  const { bytes, files, dtype } = await writeMergedModel({
     ...{ base: found.folder, adapter: flags.adapter, target: flags.out, dtype: flags.dtype, card },
     onProgress: (done, total) => line.show(done, total),
   }).finally(() => line.end());
-  if (flags.json) return printJson(io, { folder: flags.out, bytes, files, dtype: flags.dtype });
+  if (flags.json) return printJson(io, { folder: flags.out, bytes, files, dtype });
   const what = files.length === 1 ? "one file" : `${files.length} files`;
-  print(io, `Wrote ${flags.out}: ${bytesText(bytes)} of weights in ${flags.dtype}, ${what}.`);
+  print(io, `Wrote ${flags.out}: ${bytesText(bytes)} of weights in ${dtype}, ${what}.`);
 }
 
 /** A folder's card; nothing where there is none. */
