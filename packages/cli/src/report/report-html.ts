@@ -66,7 +66,8 @@ function header({ run, summary }: ReportFacts): string {
   return `<header>
 <h1>${escapeText(run.name)}</h1>
 <p class="soft">${whatText(summary)} of ${countText(summary.parameters)} parameters, trained
-together by ${people} in ${groupedText(summary.rounds)} rounds. Run <code>${shortId(summary.runId)}</code>.</p>
+together by ${people} in ${groupedText(summary.rounds)} rounds.
+Run <code>${shortId(summary.runId)}</code>.</p>
 <div class="numbers">
 ${number(lossText(summary.valLoss), `${unitText(summary)} on the validation data`, true)}
 ${number(countText(summary.tokens), "tokens trained on")}
