@@ -6,6 +6,7 @@ import {
   type Hex,
   type LocalAccount,
   parseSignature,
+  recoverTypedDataAddress,
   signatureToCompactSignature,
 } from "viem";
 import { compare } from "./credit-tree.ts";
@@ -63,6 +64,19 @@ export function signPosting(
   domain: SettlementDomain,
 ): Promise<Hex> {
   return attestor.signTypedData(postingTypedData(posting, domain));
+}
+
+/** Who signed it; null if it is no signature at all. */
+export async function recoverAttestor(
+  posting: Posting,
+  domain: SettlementDomain,
+  signature: Hex,
+): Promise<Address | null> {
+  try {
+    return await recoverTypedDataAddress({ ...postingTypedData(posting, domain), signature });
+  } catch {
+    return null; // not a point of the curve
+  }
 }
 
 /** Attestors as the registry wants them: ascending, each once. */

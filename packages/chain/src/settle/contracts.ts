@@ -1,0 +1,113 @@
+// The contracts of one run on its chain, by their names: what they answer, and calls to them.
+// The only place that trusts the artefacts' types.
+import { type Address, getAddress } from "viem";
+import { artefact } from "../artefacts.ts";
+import type { ChainClient, View } from "./client.ts";
+import { ChainError } from "./errors.ts";
+
+export type OnChainRun = {
+  readonly owner: Address;
+  readonly challengeWindow: bigint;
+  readonly paused: boolean;
+  readonly token: Address;
+  readonly finishedAt: bigint;
+  readonly funded: bigint;
+  readonly paid: bigint;
+};
+
+export type Settled = { readonly total: bigint; readonly sequence: number };
+export type Pending = Settled & { readonly finalAt: number };
+
+export class Contracts {
+  readonly client: ChainClient;
+  readonly registry: Address;
+  readonly token: Address;
+  readonly settlement: Address;
+  readonly rewards: Address;
+
+  private constructor(
+    client: ChainClient,
+    at: Record<"registry" | "token", Address>,
+    more: readonly Address[],
+  ) {
+    this.client = client;
+    this.registry = at.registry;
+    this.token = at.token;
+    this.settlement = more[0] ?? at.registry;
+    this.rewards = more[1] ?? at.registry;
+  }
+
+  /** @param at 20 bytes each, in hex @throws ChainError if there is no registry */
+  static async open(
+    client: ChainClient,
+    at: { readonly registry: string; readonly token: string },
+  ): Promise<Contracts> {
+    const addresses = {
+      registry: getAddress(`0x${at.registry}`),
+      token: getAddress(`0x${at.token}`),
+    };
+    const { abi } = artefact("RunRegistry");
+    for (const address of Object.values(addresses)) {
+      if (await client.isContract(address)) continue;
+      throw new ChainError(`there is no contract at ${address} on chain ${client.chainId}`, {
+        hint: "On a local chain `manyhands chain` deploys them; else check the run's pay.chain.",
+      });
+    }
+    const more: Address[] = [];
+    for (const functionName of ["settlement", "rewards"]) {
+      const found = await client.read({ address: addresses.registry, abi, functionName });
+      more.push(found as Address);
+    }
+    return new Contracts(client, addresses, more);
+  }
+
+  registryCall(functionName: string, ...args: unknown[]): View {
+    return { address: this.registry, abi: artefact("RunRegistry").abi, functionName, args };
+  }
+
+  settlementCall(functionName: string, ...args: unknown[]): View {
+    return { address: this.settlement, abi: artefact("Settlement").abi, functionName, args };
+  }
+
+  rewardsCall(functionName: string, ...args: unknown[]): View {
+    return { address: this.rewards, abi: artefact("Rewards").abi, functionName, args };
+  }
+
+  tokenCall(functionName: string, ...args: unknown[]): View {
+    return { address: this.token, abi: artefact("TestDollar").abi, functionName, args };
+  }
+
+  async run(id: number): Promise<OnChainRun> {
+    return (await this.client.read(this.registryCall("getRun", BigInt(id)))) as OnChainRun;
+  }
+
+  /** What is final now; sequence 0 before the first. */
+  async settled(id: number): Promise<Settled> {
+    const answer = await this.client.read(this.settlementCall("settled", BigInt(id)));
+    const [, total, sequence] = answer as readonly [unknown, bigint, bigint];
+    return { total, sequence: Number(sequence) };
+  }
+
+  async pending(id: number): Promise<Pending | null> {
+    const answer = await this.client.read(this.settlementCall("pending", BigInt(id)));
+    const { total, sequence, finalAt } = answer as Record<"total" | "sequence" | "finalAt", bigint>;
+    return sequence === 0n ? null : { total, sequence: Number(sequence), finalAt: Number(finalAt) };
+  }
+
+  async nextSequence(id: number): Promise<number> {
+    return Number(await this.client.read(this.settlementCall("nextSequence", BigInt(id))));
+  }
+
+  /** What an account was paid from a run, in all. */
+  async claimed(id: number, account: Address): Promise<bigint> {
+    return (await this.client.read(this.rewardsCall("claimed", BigInt(id), account))) as bigint;
+  }
+
+  async allowance(owner: Address): Promise<bigint> {
+    return (await this.client.read(this.tokenCall("allowance", owner, this.registry))) as bigint;
+  }
+
+  async balance(account: Address): Promise<bigint> {
+    return (await this.client.read(this.tokenCall("balanceOf", account))) as bigint;
+  }
+}

@@ -1,0 +1,233 @@
+// A run's settlements, step by step: bundle, signatures, posting, window, claims. Every step looks
+// at the chain and the journal first, so it can be begun anew at any time and by any process.
+
+import { assert } from "@manyhands/base/assert";
+import type { Pay } from "@manyhands/protocol/pay";
+import type { RunId } from "@manyhands/protocol/run-config";
+import { type Address, getAddress, type Hex, isAddressEqual, parseEventLogs } from "viem";
+import { artefact } from "../artefacts.ts";
+import type { Contracts } from "./contracts.ts";
+import { RefusedError } from "./errors.ts";
+import type { Journal, StoredSettlement } from "./journal.ts";
+import { type Bundle, bundleDecoder, bundleText, creditTreeOf, postingOf } from "./ledger.ts";
+import { endorsementOf, inOrder, recoverAttestor } from "./posting.ts";
+import type { Sender } from "./sender.ts";
+
+/** Claims of one transaction. */
+const BATCH = 50;
+/** The last settlement that was claimed for everybody. */
+const CLAIMED = "claimed";
+
+export type SettlerOptions = {
+  readonly runId: RunId;
+  readonly pay: Pay;
+  readonly contracts: Contracts;
+  readonly journal: Journal;
+  readonly sender: Sender;
+  /**
+   * The bundle of the newest closed round whose total is at most `funded`; null if there is none.
+   * From the log, anew at each call.
+   */
+  readonly bundleWithin: (
+    funded: bigint,
+    place: Pick<Bundle, "onChainRunId" | "sequence">,
+  ) => Bundle | null;
+};
+
+export type Standing =
+  | { readonly kind: "not-created" }
+  | { readonly kind: "nothing-new" }
+  | { readonly kind: "signatures"; readonly sequence: number; readonly missing: number }
+  | { readonly kind: "window"; readonly sequence: number; readonly finalAt: number }
+  | { readonly kind: "paid"; readonly sequence: number; readonly accounts: number };
+
+export class Settler {
+  readonly #options: SettlerOptions;
+
+  constructor(options: SettlerOptions) {
+    this.#options = options;
+  }
+
+  get onChainRunId(): number | null {
+    return onChainRunIdOf(this.#options.journal);
+  }
+
+  /** The run in the registry, made now if it is not there. */
+  async create(): Promise<number> {
+    const known = this.onChainRunId;
+    if (known !== null) return known;
+    const { contracts, journal, sender, pay, runId } = this.#options;
+    const config = {
+      token: contracts.token,
+      challengeWindow: BigInt(pay.challengeWindowSeconds),
+      attestors: attestorsOf(pay),
+      threshold: pay.threshold,
+      configHash: `0x${runId}`,
+      datasetRoot: `0x${"00".repeat(32)}`,
+    };
+    const { logs } = await sender.once("create", contracts.registryCall("createRun", config));
+    const { abi } = artefact("RunRegistry");
+    const [created] = parseEventLogs({ abi, eventName: "RunCreated", logs: [...logs] });
+    const id = Number((created?.args as unknown as { runId: bigint } | undefined)?.runId ?? 0n);
+    assert(id > 0, "a created run has a number");
+    journal.putFact("onChainRunId", String(id));
+    return id;
+  }
+
+  /** Approves and pays in. An unfinished funding of the same amount is brought to its end. */
+  async fund(amount: bigint): Promise<void> {
+    const { contracts, journal, sender } = this.#options;
+    const id = await this.create();
+    if (await this.#finishFunding(amount)) return;
+    const done = journal
+      .transactions()
+      .filter(({ purpose, state }) => purpose.startsWith("fund:") && state === "mined").length;
+    const number = `${done + 1}:${amount}`;
+    if ((await contracts.allowance(sender.account.address)) < amount) {
+      await sender.once(
+        `approve:${number}`,
+        contracts.tokenCall("approve", contracts.registry, amount),
+      );
+    }
+    await sender.once(`fund:${number}`, contracts.registryCall("fund", BigInt(id), amount));
+  }
+
+  /** @returns whether an earlier command had begun to pay in this amount, and it is in now */
+  async #finishFunding(amount: bigint): Promise<boolean> {
+    const { journal, sender } = this.#options;
+    const begun = journal
+      .transactions()
+      .find(({ purpose, state }) => state === "signed" && isFunding(purpose, amount));
+    await sender.resume();
+    return begun !== undefined && journal.transaction(begun.purpose)?.state === "mined";
+  }
+
+  /** Goes as far as it can now. @param force a settlement now, however few rounds are closed */
+  async advance(force: boolean): Promise<Standing> {
+    const { journal, sender, contracts } = this.#options;
+    await sender.resume();
+    const id = this.onChainRunId;
+    if (id === null) return { kind: "not-created" };
+    const expected = await contracts.nextSequence(id);
+    const newest = journal.settlements().at(-1);
+    if (newest && newest.sequence >= expected) return this.#post(id, newest);
+    if (newest) {
+      const waits = await contracts.pending(id);
+      if (waits) return { kind: "window", sequence: waits.sequence, finalAt: waits.finalAt };
+      await this.#claimOnce(id, newest.sequence);
+    }
+    const next = await this.#prepare(id, expected, force);
+    if (next) return this.#post(id, next);
+    return newest
+      ? { kind: "paid", sequence: newest.sequence, accounts: bundleOf(newest).accounts.length }
+      : { kind: "nothing-new" };
+  }
+
+  /** A receiver that its token refuses is not tried again until the next settlement. */
+  async #claimOnce(id: number, sequence: number): Promise<void> {
+    const { journal } = this.#options;
+    if (journal.fact(CLAIMED) === String(sequence)) return;
+    await this.claim(id);
+    journal.putFact(CLAIMED, String(sequence));
+  }
+
+  /** Pays everybody to whom something final is due. @returns how many were due */
+  async claim(id: number): Promise<number> {
+    const { contracts, journal, sender } = this.#options;
+    const { sequence } = await contracts.settled(id);
+    const stored = journal.settlements().find((one) => one.sequence === sequence);
+    if (!stored) return 0;
+    const tree = creditTreeOf(bundleOf(stored));
+    const due: Address[] = [];
+    for (const { account, cumulative } of tree.credits) {
+      if ((await contracts.claimed(id, account)) < cumulative) due.push(account);
+    }
+    for (let from = 0; from < due.length; from += BATCH) {
+      const claims = due.slice(from, from + BATCH).map((account) => tree.claimOf(account));
+      const tried = journal.transactions().filter(({ purpose }) => purpose.startsWith("claim:"));
+      const call = contracts.rewardsCall("claimMany", BigInt(id), claims);
+      await sender.once(`claim:${sequence}:${tried.length + 1}`, call);
+    }
+    return due.length;
+  }
+
+  /** The next bundle, stored; null while there is nothing to settle. */
+  async #prepare(id: number, sequence: number, force: boolean): Promise<StoredSettlement | null> {
+    const { contracts, journal, bundleWithin, pay } = this.#options;
+    const [{ funded }, settled] = [await contracts.run(id), await contracts.settled(id)];
+    const bundle = bundleWithin(funded, { onChainRunId: id, sequence });
+    if (!bundle || BigInt(bundle.total) <= settled.total) return null;
+    const before = journal.settlements().at(-1)?.round ?? -1;
+    if (!force && bundle.round - before < pay.settleEvery) return null;
+    const stored = { sequence, round: bundle.round, bundle: bundleText(bundle) };
+    journal.putSettlement(stored);
+    return stored;
+  }
+
+  async #post(id: number, stored: StoredSettlement): Promise<Standing> {
+    const { contracts, journal, sender, pay } = this.#options;
+    const { sequence } = stored;
+    const signatures = journal.signatures(sequence);
+    const missing = pay.threshold - signatures.size;
+    if (missing > 0) return { kind: "signatures", sequence, missing };
+    const posting = postingOf(bundleOf(stored));
+    const endorsement = endorsementOf(attestorsOf(pay), pay.threshold, signatures);
+    await sender.once(`post:${sequence}`, contracts.settlementCall("post", posting, endorsement));
+    const waits = await contracts.pending(id);
+    if (waits) return { kind: "window", sequence, finalAt: waits.finalAt };
+    await this.#claimOnce(id, sequence);
+    return { kind: "paid", sequence, accounts: bundleOf(stored).accounts.length };
+  }
+}
+
+function isFunding(purpose: string, amount: bigint): boolean {
+  return purpose.startsWith("fund:") && purpose.endsWith(`:${amount}`);
+}
+
+export function onChainRunIdOf(journal: Journal): number | null {
+  const id = journal.fact("onChainRunId");
+  return id === null ? null : Number(id);
+}
+
+export function attestorsOf(pay: Pay): readonly Address[] {
+  return inOrder(pay.attestors.map((hex) => getAddress(`0x${hex}`)));
+}
+
+/** @throws never for what the journal itself has stored */
+export function bundleOf({ bundle }: Pick<StoredSettlement, "bundle">): Bundle {
+  const decoded = bundleDecoder(JSON.parse(bundle));
+  assert(decoded.ok, "the journal's bundles were bundles when they were stored");
+  return decoded.value;
+}
+
+/**
+ * Takes an attestor's signature of a settlement.
+ *
+ * @throws RefusedError if it is not one of the run's attestors', of this settlement
+ */
+export async function takeSignature(
+  {
+    journal,
+    pay,
+    settlement,
+  }: { readonly journal: Journal; readonly pay: Pay; readonly settlement: Address },
+  sequence: number,
+  signature: Hex,
+): Promise<Address> {
+  const stored = journal.settlements().find((one) => one.sequence === sequence);
+  if (!stored) throw new RefusedError(`there is no settlement ${sequence} here`);
+  const posting = postingOf(bundleOf(stored));
+  const signer = await recoverAttestor(
+    posting,
+    { chainId: pay.chain.chainId, settlement },
+    signature,
+  );
+  const isOne = signer && attestorsOf(pay).some((one) => isAddressEqual(one, signer));
+  if (!isOne) {
+    throw new RefusedError("the signature is not an attestor's of this run, of this settlement", {
+      hint: "Sign what the coordinator serves now, with the key of one of pay.attestors.",
+    });
+  }
+  journal.putSignature(sequence, signer, signature);
+  return signer;
+}
