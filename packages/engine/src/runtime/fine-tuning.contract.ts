@@ -50,11 +50,16 @@ const TUNINGS: readonly Tuning[] = [
   },
 ];
 
-type Subject = { readonly runtime: Runtime; readonly slack?: number };
+type Subject = {
+  readonly runtime: Runtime;
+  readonly slack?: number;
+  /** Bytes that the backend holds now, where they can be counted exactly. */
+  readonly heldBytes?: () => number;
+};
 type TuneCheck = { readonly title: string; readonly run: (subject: Subject) => Promise<void> };
 
 /** Two steps of two micro-batches each, with half of the tokens counted. */
-export const TUNE_CHECKS: readonly TuneCheck[] = TUNINGS.map((tuning) => ({
+const STEP_CHECKS: readonly TuneCheck[] = TUNINGS.map((tuning) => ({
   title: `fine-tuning by ${tuning.name} on ${tuning.kind} moves what plain loops move`,
   run: async ({ runtime, slack = 1 }) => {
     const [mine, theirs] = [await tuned(runtime, tuning), await expectedOf(tuning)];
@@ -66,6 +71,27 @@ export const TUNE_CHECKS: readonly TuneCheck[] = TUNINGS.map((tuning) => ({
     assert(distance < 1e-4 * slack, `the adapters are off by ${distance}`);
   },
 }));
+
+const CYCLES_TO_SETTLE = 2;
+const CYCLES = 6;
+/** A tuner's own arrays are a memory of their own, which garbage collection gives back. */
+const OWN_MEMORY_BYTES = 10 * 65_536;
+
+/** Tuners that come and go leave nothing behind. */
+async function checkMemory({ runtime, heldBytes }: Subject): Promise<void> {
+  if (heldBytes === undefined) return;
+  const tuning = { name: "", kind: "q4", adapter: LORA } as const;
+  for (let i = 0; i < CYCLES_TO_SETTLE; i++) await tuned(runtime, tuning);
+  const before = heldBytes();
+  for (let i = 0; i < CYCLES; i++) await tuned(runtime, tuning);
+  const kept = heldBytes() - before;
+  assert(kept <= CYCLES * OWN_MEMORY_BYTES, `${CYCLES} closed tuners keep ${kept} bytes`);
+}
+
+export const TUNE_CHECKS: readonly TuneCheck[] = [
+  ...STEP_CHECKS,
+  { title: "the memory of fine-tuning comes back", run: checkMemory },
+];
 
 /** Plain loops are slow: each tuning's result is made once for all backends. */
 const known = new Map<Tuning, Promise<Result>>();
