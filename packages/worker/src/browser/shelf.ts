@@ -40,6 +40,7 @@ export class MemoryShelf implements Shelf {
 const STORE = "things";
 const TRIES_MAX = 5;
 const REOPEN_MS = 100;
+const OPEN_MS_MAX = 5_000;
 
 class IndexedDbShelf implements Shelf {
   readonly lasts = true;
@@ -123,26 +124,44 @@ class IndexedDbShelf implements Shelf {
   }
 }
 
+/** While a site's data is cleared, an opening may be left without an answer: that is an end too. */
 function openDatabase(name: string): Promise<IDBDatabase> {
-  const request = indexedDB.open(name, 1);
-  request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-  return resultOf(request);
-}
-
-function resultOf<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    const request = indexedDB.open(name, 1);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      reject(new DOMException("the database did not open", "AbortError"));
+    }, OPEN_MS_MAX);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+    request.onsuccess = () => {
+      clearTimeout(timer);
+      if (isLate) request.result.close();
+      resolve(request.result);
+    };
+    request.onerror = () => {
+      clearTimeout(timer);
+      reject(request.error);
+    };
   });
 }
 
 /** A transaction's success is its end: only then is everything in the database. */
 function ended(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
-    transaction.oncomplete = () => resolve();
-    // A database that is closed under a transaction aborts it without a reason.
-    const closed = (): DOMException => new DOMException("the database was closed", "AbortError");
-    transaction.onabort = () => reject(transaction.error ?? closed());
+    const { db } = transaction;
+    const over = (): void => db.removeEventListener("close", onClose);
+    // A database that is closed under a transaction aborts it without a reason, or not even that.
+    const onClose = (): void => {
+      over();
+      reject(transaction.error ?? new DOMException("the database was closed", "AbortError"));
+    };
+    db.addEventListener("close", onClose);
+    transaction.onabort = onClose;
+    transaction.oncomplete = () => {
+      over();
+      resolve();
+    };
   });
 }
 
