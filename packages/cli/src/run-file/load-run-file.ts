@@ -7,7 +7,7 @@ import { type Model, modelDecoder } from "@manyhands/protocol/model-config";
 import { checkRunRules, type FrozenRun } from "@manyhands/protocol/run-config";
 import { type ParsedRunFile, parseRunFile, type RunFileProblem } from "./parse-run-file.ts";
 import { payOf, type RunFile } from "./run-file.ts";
-import { openTunedModel, type TunedModel, tokenFiles } from "./tuned-model.ts";
+import { idFiles, openTunedModel, type TunedModel, tokensKind } from "./tuned-model.ts";
 
 export type LoadedRunFile = {
   readonly file: RunFile;
@@ -34,20 +34,36 @@ export async function loadRunFile(path: string): Promise<LoadedRunFile> {
   if (typeof model !== "string") {
     return { file, model, tokenizer: file.tokenizer, data, tuned: null };
   }
-  const tuned = await loadTuned(place, parsed.value, model);
-  const tokenizer = tuned.tokenizer.kind === "bytes" ? "bytes" : "ids";
+  return loadTunedRun(place, parsed.value, { data, reference: model });
+}
+
+/** The model that is named, what holds between it and the file, and the data as its tokens. */
+async function loadTunedRun(
+  place: string,
+  parsed: ParsedRunFile,
+  { data, reference }: { readonly data: readonly DataFile[]; readonly reference: string },
+): Promise<LoadedRunFile> {
+  const { file, problemAt } = parsed;
+  const tuned = await loadTuned(place, parsed, reference);
+  const tokenizer = tokensKind(tuned.tokenizer, data);
   const { config } = tuned;
   const bounds = modelDecoder(config, ["model"]);
-  if (!bounds.ok) throw placedError(place, parsed.value.problemAt(bounds.error));
-  const rules = checkRunRules({
-    ...file,
-    model: config,
-    tokenizer,
-    tuning: tuned.tuning,
-    pay: payOf(file),
+  if (!bounds.ok) throw placedError(place, problemAt(bounds.error));
+  const { tuning } = tuned;
+  const rules = checkRunRules({ ...file, model: config, tokenizer, tuning, pay: payOf(file) });
+  if (!rules.ok) throw placedError(place, problemAt(rules.error));
+  const at = { path: ["data", "files"], found: "", expected: "" };
+  if (file.method === "full" && data.some(({ name }) => name.endsWith(".jsonl"))) {
+    const expected = "texts, for examples in .jsonl need method lora";
+    throw placedError(place, problemAt({ ...at, found: ".jsonl", expected }));
+  }
+  if (tokenizer === "bytes") return { file, model: config, tokenizer, data, tuned };
+  const tokens = await idFiles(tuned.tokenizer, data).catch((caught: unknown) => {
+    if (!(caught instanceof InputError)) throw caught;
+    const { line, column } = problemAt(at);
+    throw placedError(place, { line, column, message: caught.message, hint: caught.hint });
   });
-  if (!rules.ok) throw placedError(place, parsed.value.problemAt(rules.error));
-  return { file, model: config, tokenizer, data: tokenFiles(tuned.tokenizer, data), tuned };
+  return { file, model: config, tokenizer, data: tokens, tuned };
 }
 
 /** The model that is named; a mistake is told at its line. */

@@ -7,7 +7,9 @@ import { InputError } from "@manyhands/base/errors";
 import { blobRoot } from "@manyhands/base/hash";
 import { checkAdapterConfig } from "@manyhands/engine/adapters/config";
 import { ModelFolder } from "@manyhands/engine/checkpoint/model-folder";
+import { readExamples } from "@manyhands/engine/data/node-examples";
 import type { DataFile } from "@manyhands/engine/data/node-files";
+import { documentOf } from "@manyhands/engine/data/text-data";
 import type { ModelConfig } from "@manyhands/engine/model/config";
 import { openBase, platformSha256 } from "@manyhands/engine/quantize/base-cache";
 import { decodeBase, encodeBase } from "@manyhands/engine/quantize/base-file";
@@ -15,6 +17,7 @@ import type { BaseModel } from "@manyhands/engine/quantize/base-model";
 import { readTokenizer } from "@manyhands/engine/tokenizer/node-tokenizer";
 import type { TextTokenizer } from "@manyhands/engine/tokenizer/text-tokenizer";
 import { resolveModel } from "@manyhands/hub/resolve";
+import type { FrozenRun } from "@manyhands/protocol/run-config";
 import type { Tuning } from "@manyhands/protocol/tuning";
 import type { RunFile } from "./run-file.ts";
 
@@ -85,17 +88,51 @@ async function adapted(
   return { tuning: { method: "lora", adapter, base }, base: { model, bytes } };
 }
 
-/** The data as the run's tokens: bytes as they are, or texts as ids of 32 bits, little-endian. */
-export function tokenFiles(
+/** Conversations and completions: what they teach is marked token by token. */
+const EXAMPLES = /\.jsonl$/i;
+
+/** What a run's data is: bytes, or ids where the model's tokenizer or a mask is needed. */
+export function tokensKind(
   tokenizer: TextTokenizer,
   data: readonly DataFile[],
-): readonly DataFile[] {
-  if (tokenizer.kind === "bytes") return data;
-  return data.map((file) => {
-    const text = new TextDecoder().decode(file.bytes);
-    const ids = Int32Array.from(tokenizer.encode(text, { wrap: true }));
-    const bytes = new Uint8Array(ids.buffer);
+): FrozenRun["tokenizer"] {
+  const hasExamples = data.some(({ name }) => EXAMPLES.test(name));
+  return tokenizer.kind === "bytes" && !hasExamples ? "bytes" : "ids";
+}
+
+/**
+ * The data as ids of 32 bits, little-endian: texts as they are; of a .jsonl file's examples −1 − id
+ * where a token is the user's or the prompt's.
+ *
+ * @throws InputError names the first line that teaches nothing
+ */
+export async function idFiles(
+  tokenizer: TextTokenizer,
+  data: readonly DataFile[],
+): Promise<readonly DataFile[]> {
+  const files: DataFile[] = [];
+  for (const file of data) {
+    const ids = EXAMPLES.test(file.name)
+      ? await exampleIds(tokenizer, file)
+      : tokenizer.encode(new TextDecoder().decode(file.bytes), { wrap: true });
+    const bytes = new Uint8Array(Int32Array.from(ids).buffer);
     const root = toHex(blobRoot(bytes, platformSha256));
-    return { ...file, bytes, byteLength: bytes.length, root };
-  });
+    files.push({ ...file, bytes, byteLength: bytes.length, root });
+  }
+  return files;
+}
+
+async function exampleIds(tokenizer: TextTokenizer, file: DataFile): Promise<number[]> {
+  const all: number[] = [];
+  const { eosId } = tokenizer;
+  for await (const { line, example } of readExamples(file.path)) {
+    const read = example.ok ? documentOf(example.value, { tokenizer, loss: "assistant" }) : example;
+    if (!read.ok) throw new InputError(`${file.name}, line ${line}: ${read.error}`);
+    const { ids, counted } = read.value;
+    ids.forEach((id, i) => {
+      all.push(counted[i] === true ? id : -1 - id);
+    });
+    if (eosId !== undefined && ids.at(-1) !== eosId) all.push(eosId);
+  }
+  return all;
 }

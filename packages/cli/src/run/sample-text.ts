@@ -30,7 +30,8 @@ export async function sampleOf(trained: Trained, validation: TokenArray): Promis
     const ids = await write(run, weights, encodeText(prompt));
     return { prompt, text: decodeTokens(ids) };
   }
-  const opening = [...validation.subarray(0, SAMPLE_PROMPT_IDS)];
+  // A token that is not counted is written as −1 − id.
+  const opening = [...validation.subarray(0, SAMPLE_PROMPT_IDS)].map((id) => Math.max(id, -1 - id));
   const ids = await write(run, weights, opening);
   const decode = (some: readonly number[]): string => tuned?.tokenizer.decode([...some]) ?? "";
   return { prompt: decode(opening), text: decode(ids) };

@@ -30,7 +30,8 @@ export function splitTokens(files: readonly Uint8Array[], validationBps: number)
 const ID_BYTES = 4;
 
 /**
- * As splitTokens, of files of ids: integers of 32 bits, little-endian.
+ * As splitTokens, of files of ids: integers of 32 bits, little-endian; −1 − id where the prediction
+ * of the token is not counted.
  *
  * @throws InputError if a file is no whole number of ids, or an id is not in the vocabulary
  */
@@ -50,7 +51,7 @@ export function splitIds(
     ids.set(new Int32Array(file.slice().buffer), at);
     at += file.length / ID_BYTES;
   }
-  const stranger = ids.find((id) => id < 0 || id >= vocabSize);
+  const stranger = ids.find((id) => id < -vocabSize || id >= vocabSize);
   if (stranger !== undefined) {
     throw new InputError(`the data has the id ${stranger}; the vocabulary has ${vocabSize}`);
   }

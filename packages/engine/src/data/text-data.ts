@@ -54,7 +54,7 @@ const BAD_LINES_KEPT = 20;
  *
  * @returns a reason where there is nothing to learn
  */
-function documentOf(
+export function documentOf(
   example: Example,
   options: Pick<TextDataOptions, "tokenizer" | "loss" | "author">,
 ): Result<Document, string> {

@@ -7,6 +7,7 @@ import type { Runtime } from "@manyhands/engine/runtime/runtime";
 import type { BatchShape } from "@manyhands/engine/train/batch-shape";
 import { type Evaluation, windowCount } from "@manyhands/engine/train/evaluate";
 import { createFineTuner, type FineTuner } from "@manyhands/engine/train/fine-tuner";
+import type { StepResult } from "@manyhands/engine/train/trainer";
 import { TUNE_DEFAULTS, type TuneBatch } from "@manyhands/engine/train/tuner";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { type AdapterMemory, planAdapters } from "./adapter-plan.ts";
@@ -47,16 +48,20 @@ export async function adapterParts(
 }
 
 function adapterStepper(tuner: FineTuner, learningRate: number, plan: TrainingPlan): Stepper {
+  let last: StepResult = { loss: 0, gradientNorm: 0 };
   const withWeights = (state: Omit<ReturnType<FineTuner["state"]>, "weights">): void =>
     tuner.restore({ ...state, weights: tuner.weights.slice() });
   return {
     plan: undefined,
     microBatch: plan.microBatch,
     load: async (weights) => tuner.weights.set(weights),
-    step: (tokens, { learningRateScale }) =>
-      tuner.step(batchesOf(tokens, tuner.batch), {
-        learningRate: learningRate * learningRateScale,
-      }),
+    async step(tokens, { learningRateScale }) {
+      const batches = batchesOf(tokens, tuner.batch);
+      // Prompts may be longer than rows: then there is nothing to learn, and nothing is.
+      if (!batches.some(({ targets }) => targets.some((id) => id >= 0))) return last;
+      last = await tuner.step(batches, { learningRate: learningRate * learningRateScale });
+      return last;
+    },
     weights: async () => tuner.weights,
     optimizer() {
       const { step, moment1, moment2 } = tuner.state();
@@ -71,6 +76,15 @@ function adapterStepper(tuner: FineTuner, learningRate: number, plan: TrainingPl
   };
 }
 
+/** A token, which the data writes as −1 − id where its prediction is not counted. */
+function idOf(token: number): number {
+  return token < 0 ? -1 - token : token;
+}
+
+function targetOf(token: number): number {
+  return Math.max(-1, token);
+}
+
 /** Rows of T + 1 tokens as micro-batches: T ids, and the T that follow. */
 function batchesOf(tokens: Int32Array, { sequences, contextLength }: BatchShape): TuneBatch[] {
   const row = contextLength + 1;
@@ -79,8 +93,8 @@ function batchesOf(tokens: Int32Array, { sequences, contextLength }: BatchShape)
     const batch = { tokens: new Int32Array(size), targets: new Int32Array(size) };
     for (let b = 0; b < sequences; b++) {
       const own = tokens.subarray((part * sequences + b) * row, (part * sequences + b + 1) * row);
-      batch.tokens.set(own.subarray(0, contextLength), b * contextLength);
-      batch.targets.set(own.subarray(1), b * contextLength);
+      batch.tokens.set(own.subarray(0, contextLength).map(idOf), b * contextLength);
+      batch.targets.set(own.subarray(1).map(targetOf), b * contextLength);
     }
     return batch;
   });
@@ -118,8 +132,8 @@ function windowsOf(
   for (const [row, window] of windows.entries()) {
     const start = window * contextLength;
     const end = Math.min(start + contextLength, tokens.length - 1);
-    batch.tokens.set(tokens.subarray(start, end), row * contextLength);
-    batch.targets.set(tokens.subarray(start + 1, end + 1), row * contextLength);
+    batch.tokens.set(tokens.subarray(start, end).map(idOf), row * contextLength);
+    batch.targets.set(tokens.subarray(start + 1, end + 1).map(targetOf), row * contextLength);
   }
   return batch;
 }

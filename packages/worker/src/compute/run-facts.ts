@@ -73,10 +73,14 @@ export function optimizerOptions(recipe: Recipe): OptimizerOptions {
 
 /** The data as tokens, split. @throws InputError if it is too short, or ids are not the model's */
 export function tokensOf(
-  { dataset, tokenizer, model }: FrozenRun,
+  { dataset, tokenizer, model, tuning }: FrozenRun,
   files: readonly Uint8Array[],
 ): TokenSplit<TokenArray> {
   const { validationBps } = dataset;
   if (tokenizer === "bytes") return splitTokens(files, validationBps);
-  return splitIds(files, validationBps, model.vocabSize);
+  const split = splitIds(files, validationBps, model.vocabSize);
+  const masked =
+    tuning?.method !== "lora" && Object.values(split).some((ids) => ids.some((id) => id < 0));
+  if (!masked) return split;
+  throw new InputError("the data has tokens that are not counted, which only adapters can skip");
 }

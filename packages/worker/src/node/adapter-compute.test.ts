@@ -111,6 +111,22 @@ test("ids of a tokenizer are tokens; one that the model lacks is refused", async
   await assert.rejects(torn, /no multiple of 4/);
 });
 
+test("tokens that are not counted teach nothing, and a batch of them takes no step", async () => {
+  const text = Int32Array.from({ length: 800 }, (_, i) => (i * i) % 256);
+  const masked = text.map((id) => -1 - id);
+  const run = tunedRun({ tokenizer: "ids" });
+  const compute = await prepared({ run, files: [new Uint8Array(masked.buffer), baseFile] });
+  const none = await compute.train(request(FIRST, 2));
+  assert.equal(none.innerSteps, 2);
+  assert(none.pseudoGradient.every((x) => x === 0) && none.meanLoss === 0);
+  const half = text.map((id, i) => (i % 2 === 0 ? id : -1 - id));
+  const some = await prepared({ run, files: [new Uint8Array(half.buffer), baseFile] });
+  assert((await some.train(request(FIRST, 2))).pseudoGradient.some((x) => x !== 0));
+  const [one, all] = [await some.evaluate(FIRST, [0, 1]), await compute.evaluate(FIRST, [0, 1])];
+  assert.equal(one.tokens, 8);
+  assert.equal(all.tokens, 0);
+});
+
 test("a damaged base, another model's base, and other fragments are refused", async () => {
   const torn = prepared({ files: [FILE, baseFile.slice(0, -1)] });
   await assert.rejects(torn, InputError);
