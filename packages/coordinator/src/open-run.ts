@@ -16,6 +16,7 @@ import { lockFolder, type RunPaths, runPaths } from "./folder.ts";
 import { openKeys, type RunKeys, sameSecret, verifySignature } from "./keys.ts";
 import { decodeRow } from "./log/log.ts";
 import { SqliteLog } from "./log/sqlite-log.ts";
+import type { SettlementDesk } from "./server/settlement-routes.ts";
 import { systemClock } from "./system-clock.ts";
 
 export type CreateRun = {
@@ -31,6 +32,8 @@ export type RunOptions = {
   /** For a folder without a log. With one, it must be the same run, which then continues. */
   readonly create?: CreateRun | undefined;
   readonly checkpointEvery?: number | undefined;
+  /** What is settled of it, if somebody beside the coordinator does that. */
+  readonly settlements?: SettlementDesk | undefined;
   /** The run has stopped itself: a bug, or a damaged file. The caller closes. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
 };

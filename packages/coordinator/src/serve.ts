@@ -12,6 +12,7 @@ import type { ServerLimits } from "./server/limits.ts";
 import type { RunMaker } from "./server/owner-routes.ts";
 import type { SecureDoorOptions } from "./server/secure-door.ts";
 import { type RunningServer, type ServerOptions, startServer } from "./server/server.ts";
+import type { SettlementDesk } from "./server/settlement-routes.ts";
 import { RunTraffic } from "./server/traffic.ts";
 import type { RunStatus } from "./status.ts";
 import { systemClock } from "./system-clock.ts";
@@ -101,7 +102,7 @@ export async function startHost(
   const seats: Seat[] = [];
   const hosted = new Map<string, HostedRun>();
   const sit = (run: RunOptions): Seat => {
-    const seat = seatOf(openRun(run));
+    const seat = seatOf(openRun(run), run.settlements ?? null);
     seats.push(seat);
     hosted.set(seat.opened.core.state.runId, seat.hosted);
     return seat;
@@ -142,14 +143,17 @@ function serverOptions(options: HostOptions, runs: ReadonlyMap<string, HostedRun
 /** A run and what the server knows of it. */
 type Seat = { readonly opened: OpenedRun; readonly hosted: HostedRun };
 
-function seatOf(opened: OpenedRun): Seat {
+function seatOf(opened: OpenedRun, settlements: SettlementDesk | null): Seat {
   const { core, log, blobs, keys, paths } = opened;
   const traffic = new RunTraffic(log.sideValue(TRAFFIC_KEY));
   const { admissionToken, ownerToken } = keys;
   const { exportFolder } = paths;
   return {
     opened,
-    hosted: { core, log, blobs, admissionToken, ownerToken, traffic, exportFolder },
+    hosted: {
+      ...{ core, log, blobs, admissionToken, ownerToken, traffic },
+      ...{ exportFolder, settlements },
+    },
   };
 }
 

@@ -111,17 +111,33 @@ export function replayLog(
   verify: VerifySignature,
 ): { readonly ledger: Ledger; readonly closes: Closes } | null {
   let ledger: Ledger | null = null;
-  let at: LogHead = EMPTY_LOG;
   const closes = new Map<number, readonly Contribution[]>();
-  for (const row of rowsOf(log)) {
-    const event = soundEvent(row, { at, state: ledger?.state ?? null, verify });
-    const next = acceptOrThrow(row, ledger?.state ?? null, event);
+  for (const { row, event, next } of soundRows(rowsOf(log), verify)) {
     if (ledger) ledger.absorb(event, row, next);
     else ledger = new Ledger(row, next);
     if (event.type === "CommitmentsClosed") closes.set(event.round, contributionsOf(next.state));
-    at = { length: row.sequence + 1, head: row.head };
   }
   return ledger && { ledger, closes };
+}
+
+/** A row that is what chain, signature and protocol say, and what follows from it. */
+export type SoundRow = {
+  readonly row: LogRow;
+  readonly event: RunEvent;
+  readonly next: Transition;
+};
+
+/** @throws CorruptLogError that names the first bad row */
+export function* soundRows(rows: Iterable<LogRow>, verify: VerifySignature): Generator<SoundRow> {
+  let state: RunState | null = null;
+  let at: LogHead = EMPTY_LOG;
+  for (const row of rows) {
+    const event = soundEvent(row, { at, state, verify });
+    const next = acceptOrThrow(row, state, event);
+    yield { row, event, next };
+    state = next.state;
+    at = { length: row.sequence + 1, head: row.head };
+  }
 }
 
 /** Every row of a log, in order. */

@@ -4,6 +4,7 @@ import type { BlobStore } from "../blobs/blob-store.ts";
 import type { CoordinatorCore } from "../core/coordinator-core.ts";
 import { sameSecret } from "../keys.ts";
 import type { Log } from "../log/log.ts";
+import type { SettlementDesk } from "./settlement-routes.ts";
 import type { RunTraffic } from "./traffic.ts";
 
 export type HostedRun = {
@@ -15,6 +16,8 @@ export type HostedRun = {
   readonly traffic: RunTraffic;
   /** Where the finished model is, once it is. */
   readonly exportFolder: string;
+  /** Null where nobody settles beside this coordinator. */
+  readonly settlements: SettlementDesk | null;
 };
 
 export type Role =

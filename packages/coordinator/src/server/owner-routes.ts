@@ -2,7 +2,6 @@
 // docs/spec/05-http.md §5.6. What a run is made of is the host's business, behind a port.
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { type Decoded, integer, object, oneOf, problemText, text } from "@manyhands/base/decode";
 import type { Result } from "@manyhands/base/result";
 import { NAME_CHARS_MAX } from "@manyhands/protocol/limits";
@@ -10,6 +9,7 @@ import { reject } from "@manyhands/protocol/rejects";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { sameSecret } from "../keys.ts";
 import { refuseWith } from "./answers.ts";
+import { readAtMost } from "./body.ts";
 import { bearerOf } from "./hosted-run.ts";
 import { RUN_DATA_BYTES_MAX } from "./limits.ts";
 import type { RunGate } from "./run-gate.ts";
@@ -125,17 +125,4 @@ function parsed(json: string): unknown {
     // The decoder says what is wrong with it.
     return null;
   }
-}
-
-/** @returns null for a body that is longer */
-async function readAtMost(body: Readable, bytesMax: number): Promise<Uint8Array | null> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    const piece: Uint8Array = chunk;
-    length += piece.length;
-    if (length > bytesMax) return null;
-    pieces.push(piece);
-  }
-  return new Uint8Array(Buffer.concat(pieces));
 }

@@ -15,6 +15,7 @@ import { frontPage } from "./page.ts";
 import { RunGate } from "./run-gate.ts";
 import { addRunRoutes } from "./run-routes.ts";
 import { openSecureDoor, type SecureDoorOptions } from "./secure-door.ts";
+import { addSettlementRoutes } from "./settlement-routes.ts";
 import { addStaticPage, readPage } from "./static-page.ts";
 import { TrafficMeter } from "./traffic.ts";
 
@@ -69,6 +70,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   addRunRoutes(app, { runs, gate, meter });
   addHistoryRoutes(app, gate);
   addBlobRoutes(app, gate);
+  addSettlementRoutes(app, gate);
   addOwnerRoutes(app, { gate, maker: options.maker });
   addPublicRoutes(app, options);
   const endSockets = addControlSockets(app.server, { runs, meter, limits, now });

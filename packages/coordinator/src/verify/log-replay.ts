@@ -1,10 +1,8 @@
 // The log, row by row: text, chain, signatures of coordinator and workers, and the protocol's own
 // rules. A bad row is a finding; the rows after it are checked as far as they can be.
 import { isHex } from "@manyhands/base/bytes";
-import type { EventOf, Join, RunEvent } from "@manyhands/protocol/events";
-import { type WorkerId, workerIdOf } from "@manyhands/protocol/keys";
+import type { EventOf, RunEvent } from "@manyhands/protocol/events";
 import { blobsOf, type RunId, runIdOf } from "@manyhands/protocol/run-config";
-import { commitSigningBytes, joinSigningBytes } from "@manyhands/protocol/signing";
 import type { RunState } from "@manyhands/protocol/state";
 import { step } from "@manyhands/protocol/step";
 import { verifySignature } from "../keys.ts";
@@ -20,6 +18,7 @@ import {
 import type { BlobEvidence } from "./blob-evidence.ts";
 import type { Findings } from "./report.ts";
 import type { WeightsReplay } from "./weights-replay.ts";
+import { WorkerSignatures } from "./worker-signatures.ts";
 
 type Parts = {
   readonly findings: Findings;
@@ -29,7 +28,7 @@ type Parts = {
 
 export class LogReplay {
   readonly #parts: Parts;
-  readonly #joins = new Map<WorkerId, Join>();
+  readonly #signatures = new WorkerSignatures();
   #expected: LogHead = EMPTY_LOG;
   #created: EventOf<"RunCreated"> | null = null;
   #runId: RunId | null = null;
@@ -99,20 +98,8 @@ export class LogReplay {
   #checkWorkerSignature(event: RunEvent, place: string): void {
     const runId = this.#runId;
     if (runId === null) return;
-    const { findings } = this.#parts;
-    if (event.type === "WorkerJoined") {
-      const { join, challenge, signature } = event;
-      this.#joins.set(workerIdOf(join.signingKey), join);
-      const bytes = joinSigningBytes(runId, challenge, join);
-      if (verifySignature(join.signingKey, bytes, signature)) return;
-      findings.add(place, "the join is not signed by the key that joins");
-    } else if (event.type === "UpdateCommitted") {
-      const { workerId, update, signature } = event;
-      const join = this.#joins.get(workerId);
-      const bytes = commitSigningBytes(runId, update);
-      if (join && verifySignature(join.signingKey, bytes, signature)) return;
-      findings.add(place, `the update is not signed by worker ${workerId}`);
-    }
+    const problem = this.#signatures.problem(runId, event);
+    if (problem !== null) this.#parts.findings.add(place, problem);
   }
 
   /** Everything that an event names is there; what it says is checked where it is used. */
