@@ -1,5 +1,5 @@
-// A person's part in a run: what it takes, before anything heavy is loaded; a run that fits, where a
-// device is too small; and the ways to stop: pause, finish, leave.
+// A person's part in a run: what it takes, before anything heavy is loaded; a run that fits, where
+// a device is too small; and the ways to stop: pause, finish, leave.
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -72,6 +72,33 @@ test("too small: it is told why, and offered a run that fits", LIMIT, async (t) 
   await page.getByRole("button", { name: "Train with this device" }).click();
   await credited;
 });
+
+test(
+  "at work for one run, another one's screen says so, and shows none of its numbers",
+  LIMIT,
+  async (t) => {
+    const host = await hostTwo(t);
+    const [big, small] = host.runs;
+    assert.ok(big && small);
+    const person = await newPerson(t, browser);
+    const { page } = await openTab(t, person, big.joinUrl);
+    await page.getByText("This device fits.").waitFor();
+    await page.goto(small.joinUrl.replace("#", "?compute=wasm#"));
+    await train(page);
+    await page.getByRole("link", { name: "Manyhands", exact: true }).click();
+    await page.getByRole("link", { name: "large" }).click();
+    await page.getByText("This device is at work for another run").waitFor();
+    assert.equal(await page.getByRole("button", { name: "Pause" }).count(), 0);
+    await page.getByRole("link", { name: /^Go there/ }).click();
+    await page.getByRole("button", { name: "Finish this round, then stop" }).click();
+    await page.getByRole("heading", { name: "Thank you" }).waitFor();
+    await page.getByRole("link", { name: "Manyhands", exact: true }).click();
+    await page.getByRole("link", { name: "large" }).click();
+    const credited = nextEvent(big, "UpdateCommitted");
+    await page.getByRole("button", { name: "Train with this device" }).click();
+    await credited;
+  },
+);
 
 test("pause, go on; finish, take part again; leave", LIMIT, async (t) => {
   const coordinator = await hostTiny(t, DIST);

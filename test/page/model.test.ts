@@ -42,9 +42,7 @@ test("two rounds side by side, streamed, and stopped", LIMIT, async (t) => {
   const writing = page.locator(".story[aria-busy=true]");
   await writing.waitFor();
   // It is shown while it is written.
-  await page.waitForFunction(
-    "(document.querySelector('.story[aria-busy=true]')?.textContent ?? '').length > 40",
-  );
+  await page.locator(".story[aria-busy=true]", { hasText: /.{40}/s }).waitFor();
   await page.getByRole("button", { name: "Stop", exact: true }).click();
   await page.getByRole("button", { name: "Write" }).waitFor();
   const stopped = (await stories.first().textContent()) ?? "";

@@ -270,6 +270,11 @@ const WAKE_LOCKS = `
   Object.defineProperty(navigator, "wakeLock", { value: { request } });
 `;
 
+/** Playwright's own way to wait would need eval, which the page forbids. */
+async function untilAwake(page: Page, locks: number): Promise<void> {
+  while ((await page.evaluate("awake")) !== locks) await page.waitForTimeout(50);
+}
+
 test(
   "the screen is kept on only if that is asked for, and only while it trains",
   LIMIT,
@@ -284,9 +289,9 @@ test(
     await page.getByText(FREE).waitFor();
     assert.equal(await page.evaluate("awake"), 0, "nobody has asked for it");
     await page.getByRole("switch", { name: "Keep the screen on while training" }).check();
-    await page.waitForFunction("awake === 1");
+    await untilAwake(page, 1);
     await meet(page, { charging: false });
     await page.getByText("Resting until the device is charging.").waitFor();
-    await page.waitForFunction("awake === 0");
+    await untilAwake(page, 0);
   },
 );

@@ -128,6 +128,8 @@ const contribute = {
   dimHint: "Training goes on. Touch to come back.",
   changeLimits: "Change when and how hard it may work",
   otherTab: "Another tab of this browser trains already.",
+  otherWork: "This device is at work for another run",
+  toOtherWork: "Go there to finish or to leave it; then it can train this one.",
   runProgress: "The whole run",
   loss: "Loss",
   lossHelp: "How surprised the model is by the next character; it learns when this falls.",

@@ -3,6 +3,7 @@
 
 import type { Device, DeviceView } from "@manyhands/worker/browser/device-view";
 import { type ReactNode, useEffect } from "react";
+import { Link } from "wouter";
 import { theDevice, useDevice } from "../../device/use-device.ts";
 import { joinLinkOf } from "../../feed/links.ts";
 import type { RunView } from "../../feed/run-view.ts";
@@ -67,9 +68,25 @@ function DevicePart({ view, device, joinUrl }: DevicePartProps): ReactNode {
   if (device.phase === "elsewhere") {
     return <Notice kind="warn">{device.now === "" ? contribute.otherTab : device.now}</Notice>;
   }
+  if (isAtWork(device) && device.runId !== null && device.runId !== view.runId) {
+    return <OtherWork device={device} runId={device.runId} />;
+  }
   const isLive = isAtWork(device) || (device.phase === "ended" && device.updates > 0);
   if (isLive) return <LiveDevice view={view} device={device} joinUrl={joinUrl} />;
   return <Invitation view={view} device={device} joinUrl={joinUrl} />;
+}
+
+type OtherWorkProps = { readonly device: DeviceView; readonly runId: string };
+
+/** One device trains one run at a time. */
+function OtherWork({ device, runId }: OtherWorkProps): ReactNode {
+  const { contribute } = texts;
+  return (
+    <Notice title={contribute.otherWork}>
+      <p>{device.now}</p>
+      <Link href={`/runs/${runId}`}>{contribute.toOtherWork}</Link>
+    </Notice>
+  );
 }
 
 function RunHeading({ view }: { readonly view: RunView }): ReactNode {
