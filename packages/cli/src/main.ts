@@ -1,5 +1,6 @@
 // The `manyhands` command: one subcommand per file of commands/. Nothing but wiring here.
 import { Command, CommanderError } from "commander";
+import { addAttest } from "./commands/attest.ts";
 import { addChain } from "./commands/chain.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addExport } from "./commands/export.ts";
@@ -9,6 +10,7 @@ import { addGguf } from "./commands/gguf.ts";
 import { addHost } from "./commands/host.ts";
 import { addJoin } from "./commands/join.ts";
 import { addMerge } from "./commands/merge.ts";
+import { addPay } from "./commands/pay.ts";
 import { addRun } from "./commands/run.ts";
 import { addSample } from "./commands/sample.ts";
 import { addStatus } from "./commands/status.ts";
@@ -77,6 +79,8 @@ function buildProgram(io: Io, setExitCode: (code: number) => void): Command {
     addMerge,
     addGguf,
     addChain,
+    addPay,
+    addAttest,
   ]) {
     add(program, io, setExitCode);
   }

@@ -16,7 +16,7 @@ import { lockFolder, type RunPaths, runPaths } from "./folder.ts";
 import { openKeys, type RunKeys, sameSecret, verifySignature } from "./keys.ts";
 import { decodeRow } from "./log/log.ts";
 import { SqliteLog } from "./log/sqlite-log.ts";
-import type { SettlementDesk } from "./server/settlement-routes.ts";
+import type { SettlementDesk } from "./settlement-desk.ts";
 import { systemClock } from "./system-clock.ts";
 
 export type CreateRun = {

@@ -12,8 +12,8 @@ import type { ServerLimits } from "./server/limits.ts";
 import type { RunMaker } from "./server/owner-routes.ts";
 import type { SecureDoorOptions } from "./server/secure-door.ts";
 import { type RunningServer, type ServerOptions, startServer } from "./server/server.ts";
-import type { SettlementDesk } from "./server/settlement-routes.ts";
 import { RunTraffic } from "./server/traffic.ts";
+import type { SettlementDesk } from "./settlement-desk.ts";
 import type { RunStatus } from "./status.ts";
 import { systemClock } from "./system-clock.ts";
 

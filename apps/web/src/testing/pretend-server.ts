@@ -111,6 +111,7 @@ function hosted(pretence: Pretence): HostedRun {
     ownerToken: OWNER_TOKEN,
     traffic: new RunTraffic(),
     exportFolder: "",
+    settlements: null,
   };
 }
 

@@ -107,6 +107,13 @@ export class Contracts {
     return (await this.client.read(this.tokenCall("allowance", owner, this.registry))) as bigint;
   }
 
+  /** How the token is written. */
+  async tokenWords(): Promise<{ readonly symbol: string; readonly decimals: number }> {
+    const symbol = (await this.client.read(this.tokenCall("symbol"))) as string;
+    const decimals = (await this.client.read(this.tokenCall("decimals"))) as number;
+    return { symbol: symbol.slice(0, 16), decimals };
+  }
+
   async balance(account: Address): Promise<bigint> {
     return (await this.client.read(this.tokenCall("balanceOf", account))) as bigint;
   }

@@ -57,16 +57,21 @@ export class Journal {
     this.#lock = lock;
   }
 
-  /** For the one process that settles: another one is told so. @throws JournalError */
-  static open(path: string): Journal {
-    const lock = attempt(path, () => new DatabaseSync(`${path}.lock`, { timeout: 0 }));
+  /**
+   * For the one process that settles.
+   *
+   * @param waitMs for another one to end. Default 0
+   * @throws JournalError if another one is settling
+   */
+  static open(path: string, waitMs = 0): Journal {
+    const lock = attempt(path, () => new DatabaseSync(`${path}.lock`, { timeout: waitMs }));
     try {
       lock.exec("BEGIN EXCLUSIVE");
     } catch (cause) {
       lock.close();
       throw new JournalError("another process is settling this run", {
         cause,
-        hint: "A coordinator with --chain settles by itself; else wait for the other command.",
+        hint: "Wait until the other one is done; a coordinator with --chain settles by itself.",
       });
     }
     return new Journal(opened(path), lock);
@@ -174,7 +179,7 @@ function attempt<T>(doing: string, work: () => T): T {
   } catch (cause) {
     throw new JournalError(`the settlements' journal (${doing}): ${messageOf(cause)}`, {
       cause,
-      hint: "It is settle.sqlite in the run's folder. The chain knows what was paid, with it or not.",
+      hint: "It is settle.sqlite in the run's folder. What was paid is on the chain all the same.",
     });
   }
 }

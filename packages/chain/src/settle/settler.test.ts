@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { compareText } from "@manyhands/base/bytes";
 import type { Pay } from "@manyhands/protocol/pay";
 import { TEST_PAY } from "@manyhands/protocol/testing/fixtures";
 import { type Address, getAddress, keccak256, toHex } from "viem";
@@ -47,7 +48,7 @@ class Scene {
         registry: hexOf(contracts.registry),
         token: hexOf(contracts.token),
       },
-      attestors: attestors.map(({ address }) => hexOf(address)).toSorted(),
+      attestors: attestors.map(({ address }) => hexOf(address)).toSorted(compareText),
       challengeWindowSeconds: WINDOW,
       settleEvery: 2,
     };

@@ -47,7 +47,12 @@ export async function hostCommand(command: HostCommand): Promise<number> {
     invites: command.localWorkers === "none" || prepared.workers === 0,
     json,
     io,
+    chain: flags.chain === undefined ? null : { rpc: flags.chain, ...keyOf(flags) },
   });
+}
+
+function keyOf({ key }: HostFlags): { readonly key?: string } {
+  return key === undefined ? {} : { key };
 }
 
 function otherRun(folder: string, runId: string): InputError {

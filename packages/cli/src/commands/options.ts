@@ -1,5 +1,6 @@
 // Flags that several commands share, with the checks of their values.
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { rpcUrl } from "../pay/rpc-url.ts";
 
 /** Where the coordinator listens unless told otherwise; another free port if this one is taken. */
 export const DEFAULT_PORT = 7433;
@@ -16,6 +17,9 @@ export type HostFlags = {
   readonly out?: string;
   readonly again?: boolean;
   readonly json?: boolean;
+  /** RPC of the chain that the run pays on. */
+  readonly chain?: string;
+  readonly key?: string;
 };
 
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -78,6 +82,12 @@ export function addHostOptions(command: Command, options: { localWorkers: boolea
     .option("--port <n>", `port to listen on, 0 for any (default ${DEFAULT_PORT})`, portNumber)
     .option("--host <address>", "address to listen on")
     .option("--out <dir>", "the run's folder (default runs/<run id>)")
+    .option(
+      "--chain <rpc>",
+      "settle and pay on the run's chain: `local`, or an RPC's address",
+      rpcUrl,
+    )
+    .option("--key <file>", "a file with the private key that pays for it")
     .option("--again", "if the run is finished, train it once more in a new folder")
     .addOption(jsonOption("the summary as JSON on stdout"));
 }

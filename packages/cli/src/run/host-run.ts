@@ -5,7 +5,9 @@ import { type Coordinator, startCoordinator } from "@manyhands/coordinator/serve
 import { memoryLimit } from "@manyhands/worker/node/memory-limit";
 import { EXIT_INTERRUPTED, EXIT_OK } from "../exit-codes.ts";
 import { announceLan, lanPort, openLan } from "../lan/lan.ts";
+import type { SettlingBeside } from "../onchain/settle-beside.ts";
 import { pageFolder } from "../page/page-folder.ts";
+import { type ChainFlags, onChain } from "../pay/chain-flags.ts";
 import type { PreparedRun } from "../run-file/freeze.ts";
 import { buildTarball } from "../tarball/build-tarball.ts";
 import { CommandError } from "../terminal/failure.ts";
@@ -34,6 +36,8 @@ export type HostOptions = {
   readonly invites: boolean;
   readonly json: boolean;
   readonly io: Io;
+  /** Settle and pay on the run's chain; null: not from here. */
+  readonly chain: ChainFlags | null;
 };
 
 type Ending = "finished" | "interrupted";
@@ -45,6 +49,7 @@ export async function hostRun(options: HostOptions): Promise<number> {
     const tarball = await buildTarball();
     const lan = options.lan ? await openLan(options.host) : undefined;
     const failure = Promise.withResolvers<never>();
+    const settling = await openSettling(options);
     const coordinator = await listenAndStart(options.port, (port) =>
       startCoordinator({
         runFolder: options.folder,
@@ -54,17 +59,19 @@ export async function hostRun(options: HostOptions): Promise<number> {
         secure: lan && { ...lan, port: lanPort(port) },
         tarball: () => tarball,
         page: pageFolder(),
+        settlements: settling?.desk,
         onFailure: (error) => failure.reject(error),
       }),
     );
     try {
-      const live = startLive(options, coordinator, interrupts);
+      const live = startLive({ options, coordinator, interrupts, settling });
       if (lan && coordinator.secureJoinUrl) {
         const say = (text: string): void => live.reporter.say(text);
         announceLan(lan, coordinator.secureJoinUrl, { say, paint: options.io.paint });
       }
       return await Promise.race([follow(live), failure.promise]).finally(() => endLive(live));
     } finally {
+      await settling?.close();
       await coordinator.close();
     }
   } finally {
@@ -76,16 +83,27 @@ function createFrom({ run, initialWeights, files }: PreparedRun): CreateRun {
   return { run, weights: initialWeights, files };
 }
 
-/** What goes on while a run is open. */
-type Live = {
+async function openSettling({ chain, prepared, folder }: HostOptions) {
+  if (!chain) return null;
+  const { settleBeside } = await onChain(() => import("../onchain/settle-beside.ts"));
+  return settleBeside(prepared.run, folder, chain);
+}
+
+type Opened = {
   readonly options: HostOptions;
   readonly coordinator: Coordinator;
-  readonly reporter: LiveReporter;
-  readonly workers: LocalWorkers;
   readonly interrupts: Interrupts;
+  readonly settling: SettlingBeside | null;
 };
 
-function startLive(options: HostOptions, coordinator: Coordinator, interrupts: Interrupts): Live {
+/** What goes on while a run is open. */
+type Live = Opened & {
+  readonly reporter: LiveReporter;
+  readonly workers: LocalWorkers;
+};
+
+function startLive(opened: Opened): Live {
+  const { options, coordinator, settling } = opened;
   const { folder, io, json } = options;
   const reporter = new LiveReporter({ coordinator, folder, io, isQuiet: json });
   announceOpening(options, coordinator, (text) => reporter.say(text));
@@ -100,7 +118,8 @@ function startLive(options: HostOptions, coordinator: Coordinator, interrupts: I
     onNotice: (text) => reporter.say(text),
   });
   reporter.start(() => workers.states);
-  return { options, coordinator, reporter, workers, interrupts };
+  settling?.start((text) => reporter.say(text));
+  return { ...opened, reporter, workers };
 }
 
 function endLive({ reporter, workers }: Live): void {
@@ -139,7 +158,8 @@ async function trainToTheEnd(live: Live): Promise<Ending> {
   return Promise.race([finished, interrupted, alone]);
 }
 
-async function finish({ options, coordinator, reporter, interrupts }: Live): Promise<number> {
+async function finish(live: Live): Promise<number> {
+  const { options, coordinator, reporter, interrupts, settling } = live;
   const { prepared, folder, io, json } = options;
   const result = await finaliseRun(
     {
@@ -164,5 +184,7 @@ async function finish({ options, coordinator, reporter, interrupts }: Live): Pro
     return EXIT_INTERRUPTED;
   }
   announceResult(io, { ...result, folder, json });
+  // Attestors read the log here, so the address stays until all are paid.
+  await settling?.finish(interrupts.polite);
   return EXIT_OK;
 }

@@ -75,7 +75,7 @@ async function bundle(entry: string): Promise<Uint8Array> {
     platform: "node",
     format: "esm",
     target: "node24",
-    external: ["onnxruntime-node", "esbuild", "@manyhands/chain/*"],
+    external: ["onnxruntime-node", "esbuild", "@manyhands/chain/*", "../onchain/*"],
     banner: { js: BANNER },
     legalComments: "inline",
     minifySyntax: true,

@@ -4,7 +4,7 @@ import type { BlobStore } from "../blobs/blob-store.ts";
 import type { CoordinatorCore } from "../core/coordinator-core.ts";
 import { sameSecret } from "../keys.ts";
 import type { Log } from "../log/log.ts";
-import type { SettlementDesk } from "./settlement-routes.ts";
+import type { SettlementDesk } from "../settlement-desk.ts";
 import type { RunTraffic } from "./traffic.ts";
 
 export type HostedRun = {

@@ -1,29 +1,10 @@
-// Settlements over HTTP: what is to be attested, and attestors' signatures. docs/spec/09-pay.md §9.5.
-// What they mean, and the chain, are behind the desk: this server knows neither.
+// Settlements over HTTP: what is to be attested, and attestors' signatures
+// (docs/spec/09-pay.md §9.5). What they mean, and the chain, are behind the desk.
 import { type Decoded, object, problemText, text } from "@manyhands/base/decode";
-import type { Result } from "@manyhands/base/result";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { readAtMost } from "./body.ts";
 import type { HostedRun } from "./hosted-run.ts";
 import type { RunGate } from "./run-gate.ts";
-
-export type SettlementEntry = {
-  readonly sequence: number;
-  /** The last closed round that it covers. */
-  readonly round: number;
-  /** Who has signed it, 0x…. */
-  readonly attestors: readonly string[];
-};
-
-/** A run's settlements, as somebody beside the coordinator keeps them. */
-export type SettlementDesk = {
-  /** Oldest first. */
-  list(): readonly SettlementEntry[];
-  /** The bundle's canonical text; null if there is none of this number. */
-  bundle(sequence: number): string | null;
-  /** Takes an attestor's signature; a refusal says why. */
-  sign(sequence: number, signature: string): Promise<Result<null, string>>;
-};
 
 const ANYBODY = ["owner", "guest", "worker"] as const;
 const BODY_BYTES_MAX = 4_096;

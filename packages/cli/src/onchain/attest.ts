@@ -1,0 +1,173 @@
+// What `manyhands attest` does: computes a settlement from the log alone, and signs it only if
+// every byte is the same as what the coordinator published.
+
+import { InputError } from "@manyhands/base/errors";
+import { Journal } from "@manyhands/chain/settle/journal";
+import { type Bundle, bundleDecoder, bundleText, postingOf } from "@manyhands/chain/settle/ledger";
+import { signPosting } from "@manyhands/chain/settle/posting";
+import { attestorsOf, takeSignature } from "@manyhands/chain/settle/settler";
+import { verifyRun } from "@manyhands/coordinator/verify";
+import { type JoinUrl, parseJoinUrl } from "@manyhands/worker/host/join-url";
+import { type Hex, isAddressEqual } from "viem";
+import type { ChainFlags } from "../pay/chain-flags.ts";
+import { findRunFolder } from "../run/run-folder.ts";
+import { CommandError } from "../terminal/failure.ts";
+import { journalPath, openContracts, readKey } from "./open-chain.ts";
+import { ask, fetchPayLog, type PayLog, readPayLog } from "./pay-log.ts";
+
+export type Attested = {
+  readonly sequence: number;
+  readonly round: number;
+  readonly total: string;
+  readonly accounts: number;
+  readonly attestor: string;
+  /** weights: every round was computed again; log: the log alone was. */
+  readonly checked: "weights" | "log";
+};
+
+/** Where a run's log and settlements are. */
+type Source = {
+  readonly checked: Attested["checked"];
+  readonly log: () => Promise<PayLog>;
+  /** The newest settlement's text; null if there is none. */
+  readonly newest: () => Promise<{ readonly sequence: number; readonly text: string } | null>;
+  readonly deliver: (sequence: number, signature: Hex) => Promise<void>;
+};
+
+/** @throws CommandError that names what differs */
+export async function attestRun(given: string, flags: ChainFlags): Promise<Attested> {
+  const account = await readKey(flags.key);
+  const isUrl = /^https?:/.test(given);
+  const source = isUrl ? overHttp(parseJoinUrl(given)) : inFolder(findRunFolder(given), flags);
+  const log = await source.log();
+  const attestors = attestorsOf(log.pay);
+  if (!attestors.some((one) => isAddressEqual(one, account.address))) {
+    throw new InputError(`${account.address} is none of this run's attestors`, {
+      hint: `They are: ${attestors.join(", ")}.`,
+    });
+  }
+  const found = await source.newest();
+  if (!found) throw new CommandError("there is no settlement to attest yet");
+  const bundle = sameBundle(found, log);
+  const contracts = await openContracts(log.pay, flags);
+  const { token, challengeWindow } = await contracts.run(bundle.onChainRunId);
+  const isSame =
+    isAddressEqual(token, contracts.token) &&
+    challengeWindow === BigInt(log.pay.challengeWindowSeconds);
+  if (!isSame) refuse(`run ${bundle.onChainRunId} on the chain has other terms than this run`);
+  const { sequence } = bundle;
+  const domain = { chainId: log.pay.chain.chainId, settlement: contracts.settlement };
+  await source.deliver(sequence, await signPosting(account, postingOf(bundle), domain));
+  return {
+    ...{ sequence, round: bundle.round, total: bundle.total, accounts: bundle.accounts.length },
+    ...{ attestor: account.address, checked: source.checked },
+  };
+}
+
+/** What the log says, if it is what was published. */
+function sameBundle(
+  { sequence, text }: { readonly sequence: number; readonly text: string },
+  log: PayLog,
+): Bundle {
+  const decoded = bundleDecoder(jsonOf(text));
+  if (!decoded.ok) return refuse("it is no settlement");
+  const theirs = decoded.value;
+  if (theirs.sequence !== sequence) refuse(`it says that it is number ${theirs.sequence}`);
+  if (theirs.round >= log.roundsClosed) {
+    refuse(`it covers round ${theirs.round}, the log has ${log.roundsClosed} closed rounds`);
+  }
+  const { onChainRunId } = theirs;
+  const ours = log.bundleAt(theirs.round, { onChainRunId, sequence });
+  if (!ours) return refuse("by the log nobody has earned anything yet");
+  if (bundleText(ours) === text) return ours;
+  return refuse(differences(theirs, ours).join("; "));
+}
+
+function differences(theirs: Bundle, ours: Bundle): readonly string[] {
+  const fields = ["runId", "rows", "head", "roundsRoot", "weightsRoot", "total"] as const;
+  const found = fields.flatMap((field) =>
+    theirs[field] === ours[field]
+      ? []
+      : [`${field} is ${theirs[field]}, by the log it is ${ours[field]}`],
+  );
+  const mine = new Map(ours.accounts.map(({ account, cumulative }) => [account, cumulative]));
+  for (const { account, cumulative } of theirs.accounts) {
+    const expected = mine.get(account) ?? "nothing";
+    if (expected !== cumulative) {
+      found.push(`0x${account} has ${cumulative}, by the log ${expected}`);
+    }
+    mine.delete(account);
+  }
+  for (const [account, cumulative] of mine) found.push(`0x${account} lacks its ${cumulative}`);
+  return found.length > 0 ? found : ["its text is not canonical"];
+}
+
+function refuse(problem: string): never {
+  throw new CommandError(`not signed: the log does not support this settlement: ${problem}`, {
+    hint: "Somebody is wrong about who is owed what. Ask the run's owner before anything else.",
+  });
+}
+
+function inFolder(folder: string, flags: ChainFlags): Source {
+  const path = journalPath(folder);
+  const log = async (): Promise<PayLog> => {
+    const { problems } = await verifyRun(folder);
+    const [first] = problems;
+    if (first) refuse(`${first.place}: ${first.problem}`);
+    return readPayLog(folder);
+  };
+  const within = async <T>(work: (journal: Journal) => T | Promise<T>): Promise<T> => {
+    const journal = Journal.beside(path);
+    try {
+      return await work(journal);
+    } finally {
+      journal.close();
+    }
+  };
+  return {
+    checked: "weights",
+    log,
+    newest: () =>
+      within((journal) => {
+        const stored = journal.settlements().at(-1);
+        return stored ? { sequence: stored.sequence, text: stored.bundle } : null;
+      }),
+    deliver: async (sequence, signature) => {
+      const { pay } = readPayLog(folder);
+      const { settlement } = await openContracts(pay, flags);
+      await within((journal) => takeSignature({ journal, pay, settlement }, sequence, signature));
+    },
+  };
+}
+
+function overHttp(url: JoinUrl): Source {
+  const at = `${url.runUrl}/settlements`;
+  return {
+    checked: "log",
+    log: async () => {
+      const log = await fetchPayLog(url);
+      if (log.runId !== url.runId) refuse(`the log is of run ${log.runId}`);
+      return log;
+    },
+    newest: async () => {
+      const list: unknown = await (await ask(at, url.token)).json();
+      const newest: unknown = Array.isArray(list) ? list.at(-1)?.sequence : undefined;
+      if (typeof newest !== "number") return null;
+      const text = await (await ask(`${at}/${newest}`, url.token)).text();
+      return { sequence: newest, text };
+    },
+    deliver: async (sequence, signature) => {
+      const body = JSON.stringify({ signature });
+      await ask(`${at}/${sequence}/signatures`, url.token, { method: "POST", body });
+    },
+  };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The decoder says what was expected.
+    return null;
+  }
+}

@@ -1,0 +1,95 @@
+// What `manyhands pay` does to a run on its chain: fund, settle, claim. What is told of it is
+// accounts.ts's.
+import { InputError } from "@manyhands/base/errors";
+import type { Contracts } from "@manyhands/chain/settle/contracts";
+import { Journal } from "@manyhands/chain/settle/journal";
+import { Sender } from "@manyhands/chain/settle/sender";
+import { Settler, type Standing } from "@manyhands/chain/settle/settler";
+import { formatUnits, parseUnits } from "viem";
+import type { ChainFlags } from "../pay/chain-flags.ts";
+import { findRunFolder } from "../run/run-folder.ts";
+import { journalPath, openContracts, readKey } from "./open-chain.ts";
+import { readPayLog } from "./pay-log.ts";
+
+/** A coordinator that settles beside its run lets go of the journal again and again. */
+const WAIT_MS = 20_000;
+
+type Settling = {
+  readonly contracts: Contracts;
+  readonly settler: Settler;
+  readonly sender: Sender;
+};
+
+async function settlingFor<T>(
+  given: string,
+  flags: ChainFlags,
+  work: (settling: Settling) => Promise<T>,
+): Promise<T> {
+  const folder = findRunFolder(given);
+  const { runId, pay } = readPayLog(folder);
+  const account = await readKey(flags.key);
+  const contracts = await openContracts(pay, flags);
+  const journal = Journal.open(journalPath(folder), WAIT_MS);
+  try {
+    const sender = new Sender({ client: contracts.client, journal, account });
+    const settler = new Settler({
+      ...{ runId, pay, contracts, journal, sender },
+      bundleWithin: (funded, place) => readPayLog(folder).bundleWithin(funded, place),
+    });
+    return await work({ contracts, settler, sender });
+  } finally {
+    journal.close();
+  }
+}
+
+export type Funded = { readonly onChainRunId: number; readonly funded: string };
+
+/**
+ * Makes the run on its chain if need be, and pays in. @param mint test dollars for it, first: only
+ * tokens of no value let anybody do so
+ */
+export function fundRun(
+  given: string,
+  amount: string,
+  flags: ChainFlags & { readonly mint?: boolean },
+): Promise<Funded> {
+  return settlingFor(given, flags, async ({ contracts, settler, sender }) => {
+    const { decimals, symbol } = await contracts.tokenWords();
+    const units = unitsOf(amount, decimals);
+    const { address } = sender.account;
+    if (flags.mint) {
+      const missing = units - (await contracts.balance(address));
+      const call = contracts.tokenCall("mint", address, missing);
+      if (missing > 0n) await sender.once(`mint:${missing}:${Date.now()}`, call);
+    }
+    await settler.fund(units);
+    const onChainRunId = await settler.create();
+    const { funded } = await contracts.run(onChainRunId);
+    return { onChainRunId, funded: `${formatUnits(funded, decimals)} ${symbol}` };
+  });
+}
+
+function unitsOf(amount: string, decimals: number): bigint {
+  const [, fraction = ""] = /^\d+(?:\.(\d+))?$/.exec(amount) ?? [undefined, undefined];
+  const isNumber = /^\d+(\.\d+)?$/.test(amount);
+  const units = isNumber && fraction.length <= decimals ? parseUnits(amount, decimals) : 0n;
+  if (units > 0n) return units;
+  throw new InputError(`${amount} is no amount of the run's token`, {
+    hint: `Write it as 250 or 0.5, with at most ${decimals} decimals.`,
+  });
+}
+
+/** One settlement now, as far as it goes: what is missing is in the answer. */
+export function settleRun(given: string, flags: ChainFlags): Promise<Standing> {
+  return settlingFor(given, flags, ({ settler }) => settler.advance(true));
+}
+
+/** @returns to how many accounts something was due */
+export function claimRun(given: string, flags: ChainFlags): Promise<number> {
+  return settlingFor(given, flags, async ({ settler, sender }) => {
+    await sender.resume();
+    const id = settler.onChainRunId;
+    if (id === null) throw new InputError("this run was never funded: there is nothing to claim");
+    return settler.claim(id);
+  });
+}

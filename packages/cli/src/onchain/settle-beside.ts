@@ -1,0 +1,166 @@
+// Settlements beside a coordinator: after every so many rounds, as far as they go, and again. What
+// fails is told and tried again; training never waits for it.
+import { mkdir } from "node:fs/promises";
+import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
+import { err, ok } from "@manyhands/base/result";
+import type { Contracts } from "@manyhands/chain/settle/contracts";
+import { Journal } from "@manyhands/chain/settle/journal";
+import { Sender } from "@manyhands/chain/settle/sender";
+import { Settler, type Standing, takeSignature } from "@manyhands/chain/settle/settler";
+import type { SettlementDesk } from "@manyhands/coordinator/settlement-desk";
+import type { Pay } from "@manyhands/protocol/pay";
+import { type FrozenRun, type RunId, runIdOf } from "@manyhands/protocol/run-config";
+import { isHex } from "viem";
+import type { PrivateKeyAccount } from "viem/accounts";
+import type { ChainFlags } from "../pay/chain-flags.ts";
+import { standingText } from "../pay/standing.ts";
+import { journalPath, openContracts, readKey } from "./open-chain.ts";
+import { readPayLog } from "./pay-log.ts";
+
+export type SettlingBeside = {
+  readonly desk: SettlementDesk;
+  /** Begins to look, every now and then. */
+  start(say: (sentence: string) => void): void;
+  /** One settlement of everything that is closed, until all are paid or the signal comes. */
+  finish(stop: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+};
+
+const LOOK_MS = 1_000;
+
+/** @throws InputError for a run that pays nothing; ChainError, JournalError */
+export async function settleBeside(
+  run: FrozenRun,
+  folder: string,
+  flags: ChainFlags,
+): Promise<SettlingBeside> {
+  const { pay } = run;
+  if (!pay) {
+    const hint = "Leave --chain away, or say what the run pays in its file.";
+    throw new InputError(`${run.name} pays nothing: its run file has no \`pay\``, { hint });
+  }
+  const account = await readKey(flags.key);
+  const contracts = await openContracts(pay, flags);
+  await mkdir(folder, { recursive: true });
+  const journal = Journal.beside(journalPath(folder));
+  return new Beside({ folder, pay, runId: runIdOf(run), account, contracts, journal });
+}
+
+type Parts = {
+  readonly folder: string;
+  readonly pay: Pay;
+  readonly runId: RunId;
+  readonly account: PrivateKeyAccount;
+  readonly contracts: Contracts;
+  /** For what is served. */
+  readonly journal: Journal;
+};
+
+class Beside implements SettlingBeside {
+  readonly desk: SettlementDesk;
+  readonly #parts: Parts;
+  readonly #ending = new AbortController();
+  #working: Promise<void> = Promise.resolve();
+  #said = "";
+  #say: (sentence: string) => void = () => undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.desk = deskOf(parts);
+  }
+
+  start(say: (sentence: string) => void): void {
+    this.#say = say;
+    this.#working = this.#look(this.#ending.signal, false);
+  }
+
+  async finish(stop: AbortSignal): Promise<void> {
+    this.#ending.abort();
+    await this.#working;
+    await this.#look(stop, true);
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort();
+    await this.#working;
+    this.#parts.journal.close();
+  }
+
+  /** @param isLast settles what is closed however few rounds it is, and ends when all is paid */
+  async #look(stop: AbortSignal, isLast: boolean): Promise<void> {
+    while (!stop.aborted) {
+      const standing = await this.#advance(isLast);
+      const isOver = standing && (standing.kind === "nothing-new" || standing.kind === "paid");
+      if (isLast && (isOver || standing?.kind === "not-created")) return;
+      await pause(LOOK_MS, stop);
+    }
+  }
+
+  async #advance(isLast: boolean): Promise<Standing | null> {
+    try {
+      const standing = await advance(this.#parts, isLast);
+      if (standing.kind !== "nothing-new") this.#tell(standingText(standing));
+      return standing;
+    } catch (caught) {
+      if (!(caught instanceof ManyhandsError)) throw caught;
+      this.#tell(`Settling waits: ${messageOf(caught)}`);
+      return null;
+    }
+  }
+
+  #tell(sentence: string): void {
+    if (sentence !== this.#said) this.#say(sentence);
+    this.#said = sentence;
+  }
+}
+
+/** Holds the journal only so long: in between, the owner's own commands can have it. */
+async function advance(parts: Parts, isLast: boolean): Promise<Standing> {
+  const { folder, pay, runId, account, contracts } = parts;
+  const journal = Journal.open(journalPath(folder));
+  try {
+    const sender = new Sender({ client: contracts.client, journal, account });
+    const settler = new Settler({
+      ...{ runId, pay, contracts, journal, sender },
+      bundleWithin: (funded, place) => readPayLog(folder).bundleWithin(funded, place),
+    });
+    return await settler.advance(isLast);
+  } finally {
+    journal.close();
+  }
+}
+
+function deskOf({ journal, contracts, pay }: Parts): SettlementDesk {
+  const { settlement } = contracts;
+  return {
+    list: () =>
+      journal.settlements().map(({ sequence, round }) => {
+        return { sequence, round, attestors: [...journal.signatures(sequence).keys()] };
+      }),
+    bundle: (sequence) =>
+      journal.settlements().find((one) => one.sequence === sequence)?.bundle ?? null,
+    sign: async (sequence, signature) => {
+      if (!isHex(signature)) return err("a signature is 0x and hex digits");
+      try {
+        await takeSignature({ journal, pay, settlement }, sequence, signature);
+        return ok(null);
+      } catch (caught) {
+        if (!(caught instanceof ManyhandsError)) throw caught;
+        return err(caught.message);
+      }
+    },
+  };
+}
+
+function pause(ms: number, stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      stop.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    stop.addEventListener("abort", done);
+    if (stop.aborted) done();
+  });
+}

@@ -1,0 +1,36 @@
+// Flags of the commands that talk to a run's chain, and the way to load what they need.
+import { InputError } from "@manyhands/base/errors";
+import type { Command } from "commander";
+import { wholeNumber } from "../commands/options.ts";
+import { LOCAL_RPC, rpcUrl } from "./rpc-url.ts";
+
+export type ChainFlags = {
+  readonly rpc: string;
+  readonly key?: string;
+  /** Gwei. */
+  readonly feeMax?: number;
+  readonly confirmations?: number;
+};
+
+export function addChainFlags(command: Command): Command {
+  return command
+    .option(
+      "--rpc <url>",
+      "the chain's RPC; `local` is that of `manyhands chain`",
+      rpcUrl,
+      LOCAL_RPC,
+    )
+    .option("--key <file>", "a file with the private key that signs")
+    .option("--fee-max <gwei>", "for a unit of gas, at most", wholeNumber(0, 1_000_000))
+    .option("--confirmations <n>", "blocks until a transaction counts", wholeNumber(0, 1_000));
+}
+
+/** What talks to chains is loaded only here: the tarball for workers leaves it out. */
+export async function onChain<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    const hint = "run it from a checkout, after npm install";
+    throw new InputError("this copy of Manyhands comes without a chain", { cause, hint });
+  }
+}

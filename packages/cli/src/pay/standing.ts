@@ -1,0 +1,25 @@
+// How a settlement stands, in a sentence.
+import type { Standing } from "@manyhands/chain/settle/settler";
+
+export function standingText(standing: Standing): string {
+  switch (standing.kind) {
+    case "not-created":
+      return "The run is not on its chain yet: `manyhands pay fund` makes it.";
+    case "nothing-new":
+      return "Nothing to settle: no accepted work that is named, funded and not settled yet.";
+    case "signatures":
+      return (
+        `Settlement ${standing.sequence} waits for ${standing.missing} more attestors: ` +
+        "`manyhands attest`."
+      );
+    case "window":
+      return (
+        `Settlement ${standing.sequence} is posted, and final at ` +
+        `${new Date(standing.finalAt * 1_000).toISOString().slice(0, 19)}Z.`
+      );
+    case "paid":
+      return `Settlement ${standing.sequence} is final; ${standing.accounts} accounts are paid.`;
+    default:
+      return standing satisfies never;
+  }
+}
