@@ -33,7 +33,8 @@ for (const [format, [block, share]] of Object.entries(BOUNDS)) {
         const back = roundTrip(format as keyof typeof BOUNDS, values);
         const limits = peaks(values, block);
         values.forEach((x, i) => {
-          const limit = share * (limits[Math.floor(i / block)] ?? 0) + 1e-6;
+          // A scale is a half float: no finer than 2⁻²⁴, of which 127 are 8e-6.
+          const limit = share * (limits[Math.floor(i / block)] ?? 0) + 8e-6;
           assert(Math.abs((back[i] ?? 0) - x) <= limit, `${x} became ${back[i]}`);
         });
       }),
