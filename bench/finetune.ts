@@ -49,6 +49,7 @@ type Row = ChildResult & {
   readonly run: Run;
   readonly predictedBytes: number;
   readonly packMs: number;
+  readonly rounds: number;
 };
 
 /** The standard deviation of a sum of four bytes. */
@@ -112,7 +113,8 @@ async function measure(name: string, config: ModelConfig, rounds: number): Promi
     return RUNS.map((run) => {
       const result = medians(found.get(run) ?? []);
       const predictedBytes = predicted(config, run);
-      return { model: name, run, ...result, predictedBytes, packMs: packed.get(run)?.readyMs ?? 0 };
+      const packMs = packed.get(run)?.readyMs ?? 0;
+      return { model: name, run, ...result, predictedBytes, packMs, rounds };
     });
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -141,6 +143,11 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
+/** The models' order, whatever was measured last. */
+function inOrder(rows: readonly Row[]): Row[] {
+  return Object.keys(MODELS).flatMap((name) => rows.filter(({ model }) => model === name));
+}
+
 const mb = (bytes: number): string => (bytes / 1e6).toFixed(0);
 
 function tableOf(rows: readonly Row[]): string {
@@ -154,13 +161,14 @@ function tableOf(rows: readonly Row[]): string {
     const base = row.baseBytes > 0 ? mb(row.baseBytes) : "–";
     const error = row.error > 0 ? `${(100 * row.error).toFixed(2)} %` : "–";
     const memory = `${mb(row.peakBytes)} | ${share} | ${mb(row.predictedBytes)} | ${base}`;
-    const time = `${row.cpuMs.toFixed(0)} | ${row.wallMs.toFixed(0)} | ${ratio}`;
+    const time = `${row.cpuMs.toFixed(0)} | ${ratio} | ${row.wallMs.toFixed(0)}`;
     const ready = (row.readyMs / 1000).toFixed(1);
-    return `| ${row.model} | ${lora} | ${memory} | ${time} | ${error} | ${ready} |`;
+    return `| ${row.model} | ${lora} | ${memory} | ${time} | ${error} | ${ready} | ${row.rounds} |`;
   });
   const head = [
     ...["model", "what trains", "peak MB", "of full", "predicted MB", "base MB"],
-    ...["CPU ms per step", "ms per step", "of f32 (CPU)", "base's error", "s to the first step"],
+    ...["CPU ms per step", "of f32", "clock ms per step", "base's error", "s to the first step"],
+    "rounds",
   ];
   const rule = head.map((_, column) => (column < 2 ? "---" : "---:"));
   return [`| ${head.join(" | ")} |`, `| ${rule.join(" | ")} |`, ...lines].join("\n");
@@ -186,7 +194,7 @@ function goal(what: string, found: number, most: number): string {
   return `- ${what}: ${found.toFixed(2)} (goal ≤ ${most}): ${found <= most ? "met" : "missed"}`;
 }
 
-function write(rows: readonly Row[], rounds: number): void {
+function write(rows: readonly Row[]): void {
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${cpus()[0]?.model ?? "?"} × ${cpus().length}, ${arch()}`;
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
@@ -195,8 +203,9 @@ function write(rows: readonly Row[], rounds: number): void {
   const how =
     `One sequence of ${CONTEXT} tokens per step, 1 thread, random weights, LoRA of rank ${RANK} ` +
     "on all linear layers, AdamW. Peak resident memory of a fresh process that reads the model " +
-    `(packed bases from the cache), and takes ${STEPS} steps; medians of ${rounds} rounds over ` +
-    "all runs.";
+    `(packed bases from the cache), and takes ${STEPS} steps; medians of rounds over all runs. ` +
+    "Other work may run on the machine meanwhile: processor time is what is compared, the clock's " +
+    "time is what it came to.";
   const text = [
     "# Fine-tuning: memory and time of a step",
     `${head}. ${how}`,
@@ -205,7 +214,7 @@ function write(rows: readonly Row[], rounds: number): void {
   ].join("\n\n");
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(join(RESULTS, "finetune.md"), `${text}\n`);
-  const json = { machine, date, rounds, rows };
+  const json = { machine, date, rows };
   writeFileSync(join(RESULTS, "finetune.json"), `${JSON.stringify(json, null, 1)}\n`);
 }
 
@@ -226,15 +235,18 @@ async function main(): Promise<void> {
     options: { model: { type: "string" }, rounds: { type: "string", default: "3" } },
   });
   const rounds = Number(values.rounds);
-  const names = Object.keys(MODELS).filter((name) => !values.model || name.includes(values.model));
+  // With 0 rounds the table is only written anew.
+  const wanted = (name: string): boolean => !values.model || name.includes(values.model);
+  const names = rounds === 0 ? [] : Object.keys(MODELS).filter(wanted);
   const rows = rowsBefore(names);
   for (const name of names) {
     const config = MODELS[name];
     if (config) rows.push(...(await measure(name, config, rounds)));
   }
-  console.log(tableOf(rows));
-  console.log(goalsOf(rows));
-  write(rows, rounds);
+  const ordered = inOrder(rows);
+  console.log(tableOf(ordered));
+  console.log(goalsOf(ordered));
+  write(ordered);
 }
 
 await main();
