@@ -204,8 +204,8 @@ function write(rows: readonly Row[]): void {
     `One sequence of ${CONTEXT} tokens per step, 1 thread, random weights, LoRA of rank ${RANK} ` +
     "on all linear layers, AdamW. Peak resident memory of a fresh process that reads the model " +
     `(packed bases from the cache), and takes ${STEPS} steps; medians of rounds over all runs. ` +
-    "Other work may run on the machine meanwhile: processor time is what is compared, the clock's " +
-    "time is what it came to.";
+    "Other work may run on the machine meanwhile: processor time is what is compared, the " +
+    "clock's time is what it came to.";
   const text = [
     "# Fine-tuning: memory and time of a step",
     `${head}. ${how}`,

@@ -132,7 +132,7 @@ function report(rows: readonly Row[]): string {
   const machine = `${cpus()[0]?.model ?? "?"} × ${cpus().length}, ${arch()}`;
   const date = new Date().toISOString().slice(0, 10);
   const what =
-    `A Llama of 0.7 million parameters (bytes, 4 layers, context ${CONTEXT}) is pre-trained on ` +
+    `A Llama of 0.8 million parameters (bytes, 4 layers, context ${CONTEXT}) is pre-trained on ` +
     `War and Peace; adapters of rank ${ADAPTER.r} on all linear layers over its 4-bit base then ` +
     `learn Shakespeare, ${SEQUENCES} sequences per step: alone at a rate of ${RATE_ALONE}; in ` +
     `the swarm ${SEQUENCES / WORKERS} per worker, ${INNER_STEPS} steps a round, ternary updates, ` +
