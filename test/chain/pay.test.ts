@@ -156,6 +156,8 @@ test("funded, trained by four, attested by two, paid to the last unit", LIMIT, a
     match(told, /dan: [\d,.\s]+ tokens wait for an account/);
     const csv = await done(t, ["pay", "export", out, "--rpc", url]);
     equal(csv.trim().split("\n").length, 6, csv);
+    const report = await readFile(join(out, "report.html"), "utf8");
+    match(report, /Who is owed what[\s\S]*dan has named no account/);
   });
 
   await t.test("a settlement that the log does not support is not signed", async () => {

@@ -13,6 +13,8 @@ import { WorkerSignatures } from "@manyhands/coordinator/verify/worker-signature
 import type { Pay } from "@manyhands/protocol/pay";
 import type { RunState } from "@manyhands/protocol/state";
 import type { JoinUrl } from "@manyhands/worker/host/join-url";
+import { accountText } from "../pay/account.ts";
+import type { ReportAccounts } from "../report/report-pay.ts";
 import { runPaths } from "../run/run-folder.ts";
 import { CommandError } from "../terminal/failure.ts";
 
@@ -38,6 +40,22 @@ export function readPayLog(folder: string): PayLog {
   } finally {
     reader.close();
   }
+}
+
+/** What everybody has earned by a folder's log. @throws as readPayLog */
+export function earnedIn(folder: string): ReportAccounts {
+  const { book } = readPayLog(folder);
+  const { workers } = book;
+  return {
+    accounts: book.earned().map(({ account, cumulative }) => ({
+      account: accountText(account),
+      devices: workers.flatMap((one) => (one.account === account ? [one.name] : [])),
+      units: cumulative,
+    })),
+    unnamed: workers.flatMap(({ name, unnamed }) =>
+      unnamed > 0 ? [{ device: name, tokens: unnamed }] : [],
+    ),
+  };
 }
 
 /** @throws CommandError if the coordinator does not answer; as readPayLog */

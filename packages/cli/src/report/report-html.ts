@@ -14,6 +14,7 @@ import {
 } from "../terminal/format.ts";
 import { bytesPicture, type LossCurves, lossChart, roundsChart } from "./charts.ts";
 import { configSection } from "./report-config.ts";
+import { paySection, type ReportAccounts } from "./report-pay.ts";
 import { REPORT_STYLE } from "./report-style.ts";
 import { escapeText } from "./svg.ts";
 
@@ -22,6 +23,8 @@ export type ReportFacts = {
   readonly run: FrozenRun;
   readonly points: readonly HistoryPoint[];
   readonly sample: { readonly prompt: string; readonly text: string } | null;
+  /** Null for a run that pays nothing. */
+  readonly accounts: ReportAccounts | null;
   /** The run's folder, as a person would type it. */
   readonly folder: string;
 };
@@ -36,6 +39,7 @@ export function reportHtml(facts: ReportFacts): string {
     lossSection(facts),
     bytesSection(facts),
     workersSection(facts),
+    paySection(facts.run, facts.accounts, facts.folder),
     roundsSection(facts),
     sampleSection(facts),
     verifySection(facts),

@@ -3,11 +3,13 @@ import { test } from "node:test";
 import type { HistoryPoint } from "@manyhands/coordinator/history";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { frozenRunDecoder } from "@manyhands/protocol/run-config";
+import { TEST_PAY } from "@manyhands/protocol/testing/fixtures";
 import { KERNEL_SET } from "@manyhands/protocol/version";
 import { summaryOf } from "../run/summary.ts";
 import { statusFixture, workerFixture } from "../testing/status-fixture.ts";
 import { bytesPicture, lossChart, roundsChart } from "./charts.ts";
 import { reportHtml } from "./report-html.ts";
+import { paySection } from "./report-pay.ts";
 import { linearScale, linearTicks, logScale, logTicks } from "./scales.ts";
 import { element, escapeText } from "./svg.ts";
 
@@ -150,6 +152,7 @@ test("the report stands alone: no script, nothing fetched, names escaped", () =>
     run,
     points: Array.from({ length: 8 }, (_, round) => point(round)),
     sample: { prompt: "ROMEO:", text: " <i>hark</i>" },
+    accounts: null,
     folder: "runs/x",
   });
   assert.doesNotMatch(html, /<script|https?:|url\(|@import|NaN|Infinity|undefined/);
@@ -158,4 +161,17 @@ test("the report stands alone: no script, nothing fetched, names escaped", () =>
   assert.match(html, /1\.542/);
   assert.match(html, /npx manyhands verify runs\/x/);
   assert.match(html, /prefers-color-scheme: dark/);
+});
+
+test("a run that pays tells who has earned what, and whose tokens wait for an account", () => {
+  const accounts = {
+    accounts: [
+      { account: `0x${"12".repeat(20)}`, devices: ["<ada>"], units: 9_007_199_254_740_993n },
+    ],
+    unnamed: [{ device: "dan", tokens: 4_096 }],
+  };
+  const html = paySection({ ...run, pay: TEST_PAY }, accounts, "runs/x");
+  assert.match(html, /0x(12){20}[\s\S]*&lt;ada&gt;[\s\S]*9007199254740993</);
+  assert.match(html, /dan has named no account:\s4\D?096 tokens wait/);
+  assert.equal(paySection(run, accounts, "runs/x"), "");
 });

@@ -12,6 +12,7 @@ import { adapterParts } from "@manyhands/worker/compute/adapter-parts";
 import { tokensOf } from "@manyhands/worker/compute/run-facts";
 import type { TrainingParts } from "@manyhands/worker/compute/stepper";
 import { reportHtml } from "../report/report-html.ts";
+import type { ReportAccounts } from "../report/report-pay.ts";
 import type { TunedModel } from "../run-file/tuned-model.ts";
 import { runPaths } from "./run-folder.ts";
 import { type Sample, sampleOf } from "./sample-text.ts";
@@ -69,10 +70,18 @@ export async function finaliseRun(
   const sample = await sampleOf(finished, validation);
   if (stop.aborted) return null;
   const { points } = finished;
-  await writeWhole(paths.report, reportHtml({ summary, run, points, sample, folder }));
+  const accounts = await accountsOf(finished);
+  await writeWhole(paths.report, reportHtml({ summary, run, points, sample, accounts, folder }));
   // The last file: it says that the run is finished.
   await writeWhole(paths.summary, `${JSON.stringify(summary, null, 2)}\n`);
   return { summary, sample };
+}
+
+/** A copy that came without a chain tells no accounts; the log has them all the same. */
+async function accountsOf({ run, folder }: FinishedRun): Promise<ReportAccounts | null> {
+  if (!run.pay) return null;
+  const payLog = await import("../onchain/pay-log.ts").catch(() => null);
+  return payLog?.earnedIn(folder) ?? null;
 }
 
 /** Mean loss over the whole validation split, every token but the first predicted once. */
