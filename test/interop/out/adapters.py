@@ -11,6 +11,7 @@ import sys
 import gguf
 import numpy
 import torch
+import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
@@ -115,6 +116,8 @@ def blocks_agree(case):
 
 
 def main(plan_path):
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     plan = json.loads(pathlib.Path(plan_path).read_text(encoding="utf-8"))
     for kind, function in [("blocks", blocks_agree), ("gguf", gguf_reads), ("adapters", adapter_loads), ("merged", merged_loads),
                            ("make", make_adapter)]:

@@ -10,6 +10,7 @@ import pathlib
 import sys
 
 import torch
+import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
@@ -123,6 +124,8 @@ def measure(model, ids):
 
 def main(work, text_path, hostile_path):
     torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     text = pathlib.Path(text_path).read_text(encoding="utf-8")[:400_000]
     hostile = json.loads(pathlib.Path(hostile_path).read_text(encoding="utf-8"))
     for index, (name, (fields, tokenizer, bos, eos)) in enumerate(cases(text).items()):
