@@ -40,6 +40,7 @@ const onStep: OnStep = (step) => {
 const sender = new Sender({ client, journal, account: keyed("owner"), onStep });
 const settler = new Settler({
   ...{ runId: "ab".repeat(32), pay, contracts, journal, sender },
+  roundsClosed: () => round + 1,
   bundleWithin: (_, place) => bundleAt(place),
 });
 // As a person who repeats the command until it says that it is done.

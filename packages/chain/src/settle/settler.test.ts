@@ -82,7 +82,10 @@ class Scene {
       const sender = new Sender({ client: contracts.client, journal, account: owner, onStep });
       const runId = "ab".repeat(32);
       return await work(
-        new Settler({ runId, pay, contracts, journal, sender, bundleWithin }),
+        new Settler({
+          ...{ runId, pay, contracts, journal, sender, bundleWithin },
+          roundsClosed: () => this.round + 1,
+        }),
         journal,
       );
     } finally {

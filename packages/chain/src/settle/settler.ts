@@ -24,6 +24,8 @@ export type SettlerOptions = {
   readonly contracts: Contracts;
   readonly journal: Journal;
   readonly sender: Sender;
+  /** Cheap: asked often, so that the log is read only when a settlement may be due. */
+  readonly roundsClosed: () => number;
   /**
    * The bundle of the newest closed round whose total is at most `funded`; null if there is none.
    * From the log, anew at each call.
@@ -153,11 +155,12 @@ export class Settler {
 
   /** The next bundle, stored; null while there is nothing to settle. */
   async #prepare(id: number, sequence: number, force: boolean): Promise<StoredSettlement | null> {
-    const { contracts, journal, bundleWithin, pay } = this.#options;
+    const { contracts, journal, bundleWithin, roundsClosed, pay } = this.#options;
+    const before = journal.settlements().at(-1)?.round ?? -1;
+    if (!force && roundsClosed() - 1 - before < pay.settleEvery) return null;
     const [{ funded }, settled] = [await contracts.run(id), await contracts.settled(id)];
     const bundle = bundleWithin(funded, { onChainRunId: id, sequence });
     if (!bundle || BigInt(bundle.total) <= settled.total) return null;
-    const before = journal.settlements().at(-1)?.round ?? -1;
     if (!force && bundle.round - before < pay.settleEvery) return null;
     const stored = { sequence, round: bundle.round, bundle: bundleText(bundle) };
     journal.putSettlement(stored);

@@ -2,7 +2,7 @@
 // chain, signatures of coordinator and workers, and the protocol. Weights are `verify`'s.
 
 import { InputError, messageOf } from "@manyhands/base/errors";
-import { type Bundle, PayLedger, totalOf } from "@manyhands/chain/settle/ledger";
+import { type Bundle, type BundlePlace, PayLedger, totalOf } from "@manyhands/chain/settle/ledger";
 import type { PayBook } from "@manyhands/chain/settle/pay-book";
 import { rowsOf, soundRows } from "@manyhands/coordinator/core/ledger";
 import { CorruptLogError } from "@manyhands/coordinator/errors";
@@ -18,8 +18,6 @@ import type { ReportAccounts } from "../report/report-pay.ts";
 import { runPaths } from "../run/run-folder.ts";
 import { CommandError } from "../terminal/failure.ts";
 
-type Place = Pick<Bundle, "onChainRunId" | "sequence">;
-
 export type PayLog = {
   readonly runId: string;
   readonly name: string;
@@ -27,9 +25,9 @@ export type PayLog = {
   readonly roundsClosed: number;
   readonly book: PayBook;
   /** After the close of a round; null if nobody has earned anything by then. */
-  readonly bundleAt: (round: number, place: Place) => Bundle | null;
+  readonly bundleAt: (round: number, place: BundlePlace) => Bundle | null;
   /** Of the newest round whose total is at most this. */
-  readonly bundleWithin: (funded: bigint, place: Place) => Bundle | null;
+  readonly bundleWithin: (funded: bigint, place: BundlePlace) => Bundle | null;
 };
 
 /** @throws CorruptLogError, InputError for a run that pays nothing */
@@ -103,7 +101,7 @@ type Folded = {
 function payLogOf(rows: readonly LogRow[]): PayLog {
   const { ledger, state, totals } = fold(rows, Number.POSITIVE_INFINITY);
   const { run, runId, roundsClosed } = state;
-  const bundleAt = (round: number, place: Place): Bundle | null => {
+  const bundleAt = (round: number, place: BundlePlace): Bundle | null => {
     if (round < 0) return null;
     if (round === roundsClosed - 1) return ledger.bundle(state, place);
     const then = fold(rows, round);

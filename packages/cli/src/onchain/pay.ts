@@ -26,7 +26,7 @@ async function settlingFor<T>(
   work: (settling: Settling) => Promise<T>,
 ): Promise<T> {
   const folder = findRunFolder(given);
-  const { runId, pay } = readPayLog(folder);
+  const { runId, pay, roundsClosed } = readPayLog(folder);
   const account = await readKey(flags.key);
   const contracts = await openContracts(pay, flags);
   const journal = Journal.open(journalPath(folder), WAIT_MS);
@@ -34,6 +34,7 @@ async function settlingFor<T>(
     const sender = new Sender({ client: contracts.client, journal, account });
     const settler = new Settler({
       ...{ runId, pay, contracts, journal, sender },
+      roundsClosed: () => roundsClosed,
       bundleWithin: (funded, place) => readPayLog(folder).bundleWithin(funded, place),
     });
     return await work({ contracts, settler, sender });

@@ -5,6 +5,7 @@ import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
 import { err, ok } from "@manyhands/base/result";
 import type { Contracts } from "@manyhands/chain/settle/contracts";
 import { Journal } from "@manyhands/chain/settle/journal";
+import type { Bundle, BundlePlace } from "@manyhands/chain/settle/ledger";
 import { Sender } from "@manyhands/chain/settle/sender";
 import { Settler, type Standing, takeSignature } from "@manyhands/chain/settle/settler";
 import type { SettlementDesk } from "@manyhands/coordinator/settlement-desk";
@@ -20,10 +21,15 @@ import { readPayLog } from "./pay-log.ts";
 export type SettlingBeside = {
   readonly desk: SettlementDesk;
   /** Begins to look, every now and then. */
-  start(say: (sentence: string) => void): void;
+  start(around: Around): void;
   /** One settlement of everything that is closed, until all are paid or the signal comes. */
   finish(stop: AbortSignal): Promise<void>;
   close(): Promise<void>;
+};
+
+type Around = {
+  readonly say: (sentence: string) => void;
+  readonly roundsClosed: () => number;
 };
 
 const LOOK_MS = 1_000;
@@ -62,15 +68,17 @@ class Beside implements SettlingBeside {
   readonly #ending = new AbortController();
   #working: Promise<void> = Promise.resolve();
   #said = "";
-  #say: (sentence: string) => void = () => undefined;
+  #around: Around = { say: () => undefined, roundsClosed: () => 0 };
+  /** The log is long: it is read once for what it is asked. */
+  #newest: { readonly asked: string; readonly bundle: Bundle | null } | null = null;
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.desk = deskOf(parts);
   }
 
-  start(say: (sentence: string) => void): void {
-    this.#say = say;
+  start(around: Around): void {
+    this.#around = around;
     this.#working = this.#look(this.#ending.signal, false);
   }
 
@@ -98,7 +106,7 @@ class Beside implements SettlingBeside {
 
   async #advance(isLast: boolean): Promise<Standing | null> {
     try {
-      const standing = await advance(this.#parts, isLast);
+      const standing = await this.#step(isLast);
       if (standing.kind !== "nothing-new") this.#tell(standingText(standing));
       return standing;
     } catch (caught) {
@@ -108,25 +116,36 @@ class Beside implements SettlingBeside {
     }
   }
 
-  #tell(sentence: string): void {
-    if (sentence !== this.#said) this.#say(sentence);
-    this.#said = sentence;
+  /** Holds the journal only so long: in between, the owner's own commands can have it. */
+  async #step(isLast: boolean): Promise<Standing> {
+    const { folder, pay, runId, account, contracts } = this.#parts;
+    const journal = Journal.open(journalPath(folder));
+    try {
+      const sender = new Sender({ client: contracts.client, journal, account });
+      const settler = new Settler({
+        ...{ runId, pay, contracts, journal, sender },
+        roundsClosed: this.#around.roundsClosed,
+        bundleWithin: (funded, place) => this.#bundleWithin(funded, place),
+      });
+      return await settler.advance(isLast);
+    } finally {
+      journal.close();
+    }
   }
-}
 
-/** Holds the journal only so long: in between, the owner's own commands can have it. */
-async function advance(parts: Parts, isLast: boolean): Promise<Standing> {
-  const { folder, pay, runId, account, contracts } = parts;
-  const journal = Journal.open(journalPath(folder));
-  try {
-    const sender = new Sender({ client: contracts.client, journal, account });
-    const settler = new Settler({
-      ...{ runId, pay, contracts, journal, sender },
-      bundleWithin: (funded, place) => readPayLog(folder).bundleWithin(funded, place),
-    });
-    return await settler.advance(isLast);
-  } finally {
-    journal.close();
+  #bundleWithin(funded: bigint, place: BundlePlace): Bundle | null {
+    const rounds = this.#around.roundsClosed();
+    const asked = [rounds, funded, place.onChainRunId, place.sequence].join();
+    if (this.#newest?.asked !== asked) {
+      const bundle = readPayLog(this.#parts.folder).bundleWithin(funded, place);
+      this.#newest = { asked, bundle };
+    }
+    return this.#newest.bundle;
+  }
+
+  #tell(sentence: string): void {
+    if (sentence !== this.#said) this.#around.say(sentence);
+    this.#said = sentence;
   }
 }
 

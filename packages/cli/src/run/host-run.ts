@@ -118,7 +118,10 @@ function startLive(opened: Opened): Live {
     onNotice: (text) => reporter.say(text),
   });
   reporter.start(() => workers.states);
-  settling?.start((text) => reporter.say(text));
+  settling?.start({
+    say: (text) => reporter.say(text),
+    roundsClosed: () => coordinator.state().roundsClosed,
+  });
   return { ...opened, reporter, workers };
 }
 
