@@ -1,12 +1,12 @@
 // `manyhands chain`: a local chain with the contracts on it, for wallets and scripts on this
 // machine. One operator's ledger, and it says so.
-import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { InputError } from "@manyhands/base/errors";
 import { type Command, Option } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
+import { onChain } from "../pay/chain-flags.ts";
 import { LOCAL_CHAIN } from "../pay/local-chain.ts";
+import { LOCAL_PORT } from "../pay/rpc-url.ts";
 import { aborted, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { exampleText, jsonOption, wholeNumber } from "./options.ts";
@@ -24,8 +24,6 @@ The chain is an Ethereum machine of this process, in one file; a transaction is 
 it is answered. Gas costs nothing. It is one operator's ledger: whoever has the file can show that
 nothing in it was changed afterwards, but nobody else has agreed to it.`;
 
-const PORT = 7_545;
-
 export function addChain(program: Command, io: Io, setExitCode: SetExitCode): void {
   program
     .command("chain")
@@ -36,7 +34,7 @@ export function addChain(program: Command, io: Io, setExitCode: SetExitCode): vo
         "~/.manyhands/chain",
       ),
     )
-    .option("--port <n>", "port on 127.0.0.1, 0 for any", wholeNumber(0, 65_535), PORT)
+    .option("--port <n>", "port on 127.0.0.1, 0 for any", wholeNumber(0, 65_535), LOCAL_PORT)
     .option("--chain-id <n>", "its number", wholeNumber(1, 2 ** 50), LOCAL_CHAIN.chainId)
     .addOption(jsonOption("the addresses, as one JSON object"))
     .addHelpText("after", HELP)
@@ -48,40 +46,22 @@ export function addChain(program: Command, io: Io, setExitCode: SetExitCode): vo
     });
 }
 
-/** Loaded only here: an Ethereum machine is large, and the tarball for workers leaves it out. */
-async function ethereum() {
-  try {
-    const { LocalChain } = await import("@manyhands/chain/local/chain");
-    const { deployContracts } = await import("@manyhands/chain/local/deploy");
-    const { serveChain } = await import("@manyhands/chain/local/server");
-    return { LocalChain, deployContracts, serveChain };
-  } catch (cause) {
-    const hint = "run it from a checkout, after npm install";
-    throw new InputError("this copy of Manyhands comes without a chain", { cause, hint });
-  }
-}
-
 async function serve({ folder, port, chainId, json }: ChainFlags, io: Io): Promise<void> {
-  const { LocalChain, deployContracts, serveChain } = await ethereum();
-  await mkdir(folder, { recursive: true });
-  const path = join(folder, `${chainId}.sqlite`);
-  const chain = await LocalChain.open({ path, chainId, now: () => Date.now() / 1_000 });
+  const { openLocalServer } = await onChain(() => import("../onchain/local-server.ts"));
   const interrupts = watchInterrupts();
   try {
-    const contracts = await deployContracts(chain);
-    const server = await serveChain(chain, { port });
-    if (json) printJson(io, { url: server.url, chainId, ...contracts });
+    const { url, contracts, close } = await openLocalServer({ folder, port, chainId });
+    if (json) printJson(io, { url, chainId, ...contracts });
     else {
-      print(io, `RPC         ${server.url}   chain id ${chainId}`);
+      print(io, `RPC         ${url}   chain id ${chainId}`);
       print(io, `registry    ${contracts.registry}`);
       print(io, `provenance  ${contracts.provenance}`);
       print(io, `test dollar ${contracts.dollar}   6 decimals; anybody may mint`);
       remark(io, "One operator's ledger: tamper-evident, not decentralised. Ctrl-C ends it.");
     }
     await aborted(interrupts.polite);
-    await server.close();
+    await close();
   } finally {
     interrupts.release();
-    await chain.close();
   }
 }

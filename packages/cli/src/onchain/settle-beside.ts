@@ -14,7 +14,9 @@ import { type FrozenRun, type RunId, runIdOf } from "@manyhands/protocol/run-con
 import { isHex } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 import type { ChainFlags } from "../pay/chain-flags.ts";
+import { LOCAL_RPC } from "../pay/rpc-url.ts";
 import { standingText } from "../pay/standing.ts";
+import { ensureLocalChain } from "./local-server.ts";
 import { journalPath, openContracts, readKey } from "./open-chain.ts";
 import { readPayLog } from "./pay-log.ts";
 
@@ -46,10 +48,17 @@ export async function settleBeside(
     throw new InputError(`${run.name} pays nothing: its run file has no \`pay\``, { hint });
   }
   const account = await readKey(flags.key);
-  const contracts = await openContracts(pay, flags);
-  await mkdir(folder, { recursive: true });
-  const journal = Journal.beside(journalPath(folder));
-  return new Beside({ folder, pay, runId: runIdOf(run), account, contracts, journal });
+  const endChain = flags.rpc === LOCAL_RPC ? await ensureLocalChain() : async () => undefined;
+  try {
+    const contracts = await openContracts(pay, flags);
+    await mkdir(folder, { recursive: true });
+    const journal = Journal.beside(journalPath(folder));
+    const runId = runIdOf(run);
+    return new Beside({ folder, pay, runId, account, contracts, journal, endChain });
+  } catch (caught) {
+    await endChain();
+    throw caught;
+  }
 }
 
 type Parts = {
@@ -60,6 +69,8 @@ type Parts = {
   readonly contracts: Contracts;
   /** For what is served. */
   readonly journal: Journal;
+  /** Ends the local chain, if it is this process's own. */
+  readonly endChain: () => Promise<void>;
 };
 
 class Beside implements SettlingBeside {
@@ -92,6 +103,7 @@ class Beside implements SettlingBeside {
     this.#ending.abort();
     await this.#working;
     this.#parts.journal.close();
+    await this.#parts.endChain();
   }
 
   /** @param isLast settles what is closed however few rounds it is, and ends when all is paid */

@@ -2,7 +2,8 @@
 import { InvalidArgumentError } from "commander";
 
 /** Where `manyhands chain` answers. */
-export const LOCAL_RPC = "http://127.0.0.1:7545";
+export const LOCAL_PORT = 7_545;
+export const LOCAL_RPC = `http://127.0.0.1:${LOCAL_PORT}`;
 
 export function rpcUrl(text: string): string {
   if (text === "local") return LOCAL_RPC;
