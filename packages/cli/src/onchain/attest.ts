@@ -1,6 +1,7 @@
 // What `manyhands attest` does: computes a settlement from the log alone, and signs it only if
 // every byte is the same as what the coordinator published.
 
+import { existsSync } from "node:fs";
 import { InputError } from "@manyhands/base/errors";
 import { Journal } from "@manyhands/chain/settle/journal";
 import { type Bundle, bundleDecoder, bundleText, postingOf } from "@manyhands/chain/settle/ledger";
@@ -127,11 +128,13 @@ function inFolder(folder: string, flags: ChainFlags): Source {
   return {
     checked: "weights",
     log,
-    newest: () =>
-      within((journal) => {
+    newest: async () => {
+      if (!existsSync(path)) return null;
+      return within((journal) => {
         const stored = journal.settlements().at(-1);
         return stored ? { sequence: stored.sequence, text: stored.bundle } : null;
-      }),
+      });
+    },
     deliver: async (sequence, signature) => {
       const { pay } = readPayLog(folder);
       const { settlement } = await openContracts(pay, flags);

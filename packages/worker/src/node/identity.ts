@@ -1,5 +1,5 @@
 // The device's keys: made once, kept in a file that only its owner can read, used to sign.
-// Not an account: payout is bound to it by a delegation, later.
+// Not an account: whom its credit is paid to is payout.ts's.
 import {
   createPrivateKey,
   createPublicKey,
