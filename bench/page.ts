@@ -218,9 +218,9 @@ one core.
 ${tableOf(rows)}
 
 Goals: first accepted update within 15 s; no main-thread task above 100 ms while training. A task of
-0 ms: none was above 50 ms. Tokens per second are those of a person's defaults (70 % of the time, and
-less where steps become slow, as they do when other work has the cores: see the load, of which the
-page's own threads and the coordinator are 1 to 2.5).
+0 ms: none was above 50 ms. Tokens per second are those of a person's defaults (70 % of the time,
+and less where steps become slow, as they do when other work has the cores: see the load, of which
+the page's own threads and the coordinator are 1 to 2.5).
 `;
 const report = { command: "npm run bench:page", machine, date, rows };
 await writeFile(join(RESULTS, "page.json"), `${JSON.stringify(report, null, 2)}\n`);
