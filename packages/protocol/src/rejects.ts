@@ -18,6 +18,7 @@ export type RejectCode =
   | "join/workers-full"
   | "join/active"
   | "join/challenge"
+  | "join/delegation"
   | "leave/not-joined"
   | "leave/run-finished"
   // committing an update
