@@ -2,22 +2,21 @@
 // fails is told and tried again; training never waits for it.
 import { mkdir } from "node:fs/promises";
 import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
-import { err, ok } from "@manyhands/base/result";
 import type { Contracts } from "@manyhands/chain/settle/contracts";
 import { Journal } from "@manyhands/chain/settle/journal";
 import type { Bundle, BundlePlace } from "@manyhands/chain/settle/ledger";
 import { Sender } from "@manyhands/chain/settle/sender";
-import { Settler, type Standing, takeSignature } from "@manyhands/chain/settle/settler";
+import { Settler, type Standing } from "@manyhands/chain/settle/settler";
 import type { SettlementDesk } from "@manyhands/coordinator/settlement-desk";
 import type { Pay } from "@manyhands/protocol/pay";
 import { type FrozenRun, type RunId, runIdOf } from "@manyhands/protocol/run-config";
-import { isHex } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 import type { ChainFlags } from "../pay/chain-flags.ts";
 import { LOCAL_RPC } from "../pay/rpc-url.ts";
 import { standingText } from "../pay/standing.ts";
 import { ensureLocalChain } from "./local-server.ts";
 import { journalPath, openContracts, readKey } from "./open-chain.ts";
+import { payDesk } from "./pay-desk.ts";
 import { readPayLog } from "./pay-log.ts";
 
 export type SettlingBeside = {
@@ -54,7 +53,8 @@ export async function settleBeside(
     await mkdir(folder, { recursive: true });
     const journal = Journal.beside(journalPath(folder));
     const runId = runIdOf(run);
-    return new Beside({ folder, pay, runId, account, contracts, journal, endChain });
+    const { rpc } = flags;
+    return new Beside({ folder, pay, runId, account, contracts, journal, rpc, endChain });
   } catch (caught) {
     await endChain();
     throw caught;
@@ -69,6 +69,7 @@ type Parts = {
   readonly contracts: Contracts;
   /** For what is served. */
   readonly journal: Journal;
+  readonly rpc: string;
   /** Ends the local chain, if it is this process's own. */
   readonly endChain: () => Promise<void>;
 };
@@ -79,13 +80,15 @@ class Beside implements SettlingBeside {
   readonly #ending = new AbortController();
   #working: Promise<void> = Promise.resolve();
   #said = "";
+  /** The owner may ask for a settlement while one is looked at. */
+  #turn: Promise<unknown> = Promise.resolve();
   #around: Around = { say: () => undefined, roundsClosed: () => 0 };
   /** The log is long: it is read once for what it is asked. */
   #newest: { readonly asked: string; readonly bundle: Bundle | null } | null = null;
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.desk = deskOf(parts);
+    this.desk = payDesk({ ...parts, settle: () => this.#inTurn(true) });
   }
 
   start(around: Around): void {
@@ -118,7 +121,7 @@ class Beside implements SettlingBeside {
 
   async #advance(isLast: boolean): Promise<Standing | null> {
     try {
-      const standing = await this.#step(isLast);
+      const standing = await this.#inTurn(isLast);
       if (standing.kind !== "nothing-new") this.#tell(standingText(standing));
       return standing;
     } catch (caught) {
@@ -128,8 +131,14 @@ class Beside implements SettlingBeside {
     }
   }
 
+  #inTurn(force: boolean): Promise<Standing> {
+    const step = this.#turn.then(() => this.#step(force));
+    this.#turn = step.catch(() => undefined);
+    return step;
+  }
+
   /** Holds the journal only so long: in between, the owner's own commands can have it. */
-  async #step(isLast: boolean): Promise<Standing> {
+  async #step(force: boolean): Promise<Standing> {
     const { folder, pay, runId, account, contracts } = this.#parts;
     const journal = Journal.open(journalPath(folder));
     try {
@@ -139,7 +148,7 @@ class Beside implements SettlingBeside {
         roundsClosed: this.#around.roundsClosed,
         bundleWithin: (funded, place) => this.#bundleWithin(funded, place),
       });
-      return await settler.advance(isLast);
+      return await settler.advance(force);
     } finally {
       journal.close();
     }
@@ -159,28 +168,6 @@ class Beside implements SettlingBeside {
     if (sentence !== this.#said) this.#around.say(sentence);
     this.#said = sentence;
   }
-}
-
-function deskOf({ journal, contracts, pay }: Parts): SettlementDesk {
-  const { settlement } = contracts;
-  return {
-    list: () =>
-      journal.settlements().map(({ sequence, round }) => {
-        return { sequence, round, attestors: [...journal.signatures(sequence).keys()] };
-      }),
-    bundle: (sequence) =>
-      journal.settlements().find((one) => one.sequence === sequence)?.bundle ?? null,
-    sign: async (sequence, signature) => {
-      if (!isHex(signature)) return err("a signature is 0x and hex digits");
-      try {
-        await takeSignature({ journal, pay, settlement }, sequence, signature);
-        return ok(null);
-      } catch (caught) {
-        if (!(caught instanceof ManyhandsError)) throw caught;
-        return err(caught.message);
-      }
-    },
-  };
 }
 
 function pause(ms: number, stop: AbortSignal): Promise<void> {

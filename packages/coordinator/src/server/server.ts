@@ -12,6 +12,7 @@ import type { HostedRun } from "./hosted-run.ts";
 import { SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import { addOwnerRoutes, type RunMaker } from "./owner-routes.ts";
 import { frontPage } from "./page.ts";
+import { addPayRoutes } from "./pay-routes.ts";
 import { RunGate } from "./run-gate.ts";
 import { addRunRoutes } from "./run-routes.ts";
 import { openSecureDoor, type SecureDoorOptions } from "./secure-door.ts";
@@ -71,6 +72,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   addHistoryRoutes(app, gate);
   addBlobRoutes(app, gate);
   addSettlementRoutes(app, gate);
+  addPayRoutes(app, gate);
   addOwnerRoutes(app, { gate, maker: options.maker });
   addPublicRoutes(app, options);
   const endSockets = addControlSockets(app.server, { runs, meter, limits, now });
