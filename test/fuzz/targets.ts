@@ -30,6 +30,8 @@ import {
   writeSafetensors,
 } from "@manyhands/engine/checkpoint/safetensors";
 import type { LayerType, ModelConfig } from "@manyhands/engine/model/config";
+import { delegationHex } from "@manyhands/protocol/delegation";
+import { delegationProblem } from "@manyhands/protocol/delegation-check";
 import { eventDecoder } from "@manyhands/protocol/events";
 import { clientMessageDecoder, serverMessageDecoder } from "@manyhands/protocol/messages";
 import { parseRunFile } from "manyhands/run-file/parse-run-file";
@@ -180,6 +182,20 @@ const OTHER_CONFIGS: readonly ModelConfig[] = [
   },
 ];
 
+const DELEGATION = {
+  chain: { chainId: 1, registry: "aa".repeat(20) },
+  ...{ account: "bb".repeat(20), device: "cc".repeat(32), run: "dd".repeat(32) },
+};
+
+/** What a wallet answered, brought into a join's form and looked at: nobody's signature here. */
+function acceptsDelegation(input: Bytes): boolean {
+  const hex = delegationHex(new TextDecoder().decode(input));
+  if (hex === null) return false;
+  assert.equal(delegationHex(`0x${hex}`), hex, "one signature, two forms");
+  assert.notEqual(delegationProblem(DELEGATION, hex), null, "bytes of nobody are a signature");
+  return true;
+}
+
 export const TARGETS: readonly Target[] = [
   jsonTarget("base/decode", baseDecoder, [
     { kind: "one", count: 3, hash: "00ff00ff", on: true },
@@ -189,6 +205,12 @@ export const TARGETS: readonly Target[] = [
   jsonTarget("protocol/client-message", clientMessageDecoder, CLIENT_MESSAGES),
   jsonTarget("protocol/server-message", serverMessageDecoder, SERVER_MESSAGES),
   jsonTarget("protocol/event", eventDecoder, EVENTS),
+  {
+    name: "protocol/delegation",
+    seeds: [utf8(`0x${"1f".repeat(64)}1b`), utf8(`${"E7".repeat(64)}00`)],
+    mutate: mutateBytes,
+    accepts: acceptsDelegation,
+  },
   {
     name: "aggregation/update",
     seeds: [updateSeed("q8"), ...CODEC_NAMES.map(updateSeed)],

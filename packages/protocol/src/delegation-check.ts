@@ -41,7 +41,7 @@ function signerOf(digest: Bytes, rs: Bytes, recovery: number): string | null {
 }
 
 /** keccak256("\x19\x01" ‖ domain separator ‖ hash of the struct). @source EIP-712 */
-function delegationDigest({ chain, account, device, run }: Delegation): Bytes {
+export function delegationDigest({ chain, account, device, run }: Delegation): Bytes {
   const { name, version } = DELEGATION_DOMAIN;
   const domain = structHash("EIP712Domain", [
     keccak_256(utf8(name)),

@@ -1,5 +1,5 @@
 // What a wallet signs once, so that a device works for its account: EIP-712 typed data, and the one
-// form in which a log has the signature. Its check is delegation-check.ts's, apart because of its size.
+// form in which a log has the signature. Not its check: that is large, and in delegation-check.ts.
 import { isHex } from "@manyhands/base/bytes";
 import type { Payout, WorkerId } from "./keys.ts";
 import type { Pay } from "./pay.ts";

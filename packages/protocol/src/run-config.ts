@@ -177,6 +177,11 @@ export function blobsOf({ dataset, tuning }: Pick<FrozenRun, "dataset" | "tuning
   return [...dataset.files, ...(tuning?.method === "lora" ? [tuning.base] : [])];
 }
 
+/** Every blob that the run itself names: what training reads, then the model's small files. */
+export function namedBlobsOf(run: Pick<FrozenRun, "dataset" | "tuning">): RunBlob[] {
+  return [...blobsOf(run), ...(run.tuning?.files ? [run.tuning.files] : [])];
+}
+
 /** Tokens that one inner step consumes. */
 export function tokensPerStep(recipe: Recipe): number {
   return recipe.batchSequences * recipe.contextLength;

@@ -39,14 +39,32 @@ export const adapterFields = {
 /** How the frozen weights are stored: the engine's base files (docs/spec/08-tuning.md §8.3). */
 export const baseKindDecoder = oneOf("f32", "f16", "q8", "q4", "nf4", "ternary");
 
+const blobDecoder = object({ byteLength: integer(1), root: hex(32) });
+
+/**
+ * The small files of the model that is trained on: a blob that nobody needs for training, but who
+ * wants to read or write words (docs/spec/08-tuning.md §8.4). Absent: tokens are bytes, or the run
+ * is older than the field.
+ */
+const modelFilesDecoder = fallback<Decoded<typeof blobDecoder> | undefined>(blobDecoder, undefined);
+
 /** `lora`: the fragments are the adapters'. `full`: the model's, and the first come from a blob. */
-export const tuningDecoder = tagged("method", {
+const fieldsDecoder = tagged("method", {
   lora: object({
     method: oneOf("lora"),
     adapter: object(adapterFields),
     /** The base file: a blob like those of the data set. */
     base: object({ kind: baseKindDecoder, byteLength: integer(1), root: hex(32) }),
+    files: modelFilesDecoder,
   }),
-  full: object({ method: oneOf("full") }),
+  full: object({ method: oneOf("full"), files: modelFilesDecoder }),
 });
-export type Tuning = Decoded<typeof tuningDecoder>;
+
+type Fields = Decoded<typeof fieldsDecoder>;
+/** A field that may be left out. */
+type Loose<T> = T extends { readonly files: infer F }
+  ? Omit<T, "files"> & { readonly files?: F }
+  : never;
+
+export type Tuning = Loose<Fields>;
+export const tuningDecoder: Decoder<Tuning> = fieldsDecoder;

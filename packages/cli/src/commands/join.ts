@@ -1,6 +1,8 @@
 // `manyhands join <url>`: this device takes part in a run.
 import { availableParallelism, homedir, hostname } from "node:os";
 import { join } from "node:path";
+import { InputError } from "@manyhands/base/errors";
+import type { Payout } from "@manyhands/protocol/keys";
 import { NAME_CHARS_MAX } from "@manyhands/protocol/limits";
 import type { WorkerEnd } from "@manyhands/worker/core/types";
 import { COMPUTE_CHOICES, type ComputeChoice } from "@manyhands/worker/node/choose-compute";
@@ -18,7 +20,7 @@ import {
   EXIT_INTERRUPTED,
   EXIT_OK,
 } from "../exit-codes.ts";
-import { accountFlag, accountHex, accountText } from "../pay/account.ts";
+import { accountFlag, accountHex, accountText, delegationFlag } from "../pay/account.ts";
 import type { WorkerLine } from "../run/worker-lines.ts";
 import { aborted, type Interrupts, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
@@ -34,6 +36,8 @@ type JoinFlags = {
   readonly memory?: number;
   /** 0x… */
   readonly payTo?: string;
+  /** 65 bytes in hex. */
+  readonly delegation?: string;
   readonly json?: boolean;
   readonly managed?: boolean;
 };
@@ -72,6 +76,11 @@ export function addJoin(program: Command, io: Io, setExitCode: SetExitCode): voi
       "--pay-to <account>",
       "0x…, whom its credit is paid to; the folder keeps it",
       accountFlag,
+    )
+    .option(
+      "--delegation <signature>",
+      "0x…, by that account's wallet, for this device (`manyhands pay delegate` makes one)",
+      delegationFlag,
     )
     .addOption(jsonOption("status as JSON, one line per change"))
     .addOption(new Option("--managed", "a parent process stops this one").hideHelp())
@@ -115,15 +124,14 @@ async function takePart(url: string, flags: JoinFlags, around: Surroundings): Pr
       compute: flags.compute,
       threads: flags.threads,
       ...(flags.memory === undefined ? {} : { memoryBytesMax: flags.memory }),
-      ...(flags.payTo === undefined
-        ? {}
-        : { payout: { account: accountHex(flags.payTo), delegation: null } }),
+      ...payoutOf(flags),
       onStatus: show.status,
       onNotice: show.notice,
     }),
   );
   const { payTo } = worker.status();
-  if (payTo !== null) show.notice(`Credit is paid to ${accountText(payTo)}.`);
+  if (payTo !== null)
+    show.notice(`Credit of device ${worker.workerId} is paid to ${accountText(payTo)}.`);
   stopOnInterrupt(worker, interrupts, (text) => {
     if (!flags.json) remark(io, text);
   });
@@ -133,6 +141,16 @@ async function takePart(url: string, flags: JoinFlags, around: Surroundings): Pr
   if (!isGpuToBlame || !wasTried || interrupts.polite.aborted) return end;
   show.notice(`${end.sentence} Going on with the processor.`);
   return takePart(url, { ...flags, compute: "cpu" }, around);
+}
+
+function payoutOf({ payTo, delegation }: JoinFlags): { readonly payout?: Payout } {
+  if (payTo !== undefined) {
+    return { payout: { account: accountHex(payTo), delegation: delegation ?? null } };
+  }
+  if (delegation === undefined) return {};
+  throw new InputError("--delegation needs --pay-to, the account that signed it", {
+    hint: "So that a signature of something else is not taken for somebody else's account.",
+  });
 }
 
 /** The folder that was asked for; else the first one that no other worker on this machine uses. */

@@ -7,6 +7,7 @@ import { standingText } from "../pay/standing.ts";
 import { groupedText } from "../terminal/format.ts";
 import { type Io, print, printJson } from "../terminal/io.ts";
 import { exampleText, jsonOption } from "./options.ts";
+import { addDelegate } from "./pay-delegate.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 type Flags = ChainFlags & { readonly json?: boolean };
@@ -29,6 +30,7 @@ export function addPay(program: Command, io: Io, setExitCode: SetExitCode): void
   addFund(pay, io, setExitCode);
   addSettleAndClaim(pay, io, setExitCode);
   addTold(pay, io, setExitCode);
+  addDelegate(pay, io, setExitCode);
 }
 
 function addFund(pay: Command, io: Io, setExitCode: SetExitCode): void {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accountFlag, accountHex, accountText } from "./account.ts";
+import { accountFlag, accountHex, accountText, delegationFlag } from "./account.ts";
 
 const CHECKSUMMED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"; // from EIP-55
 const LOWER = CHECKSUMMED.toLowerCase();
@@ -19,4 +19,12 @@ test("a wrong checksum, another length and the zero account are refused with a s
     assert.throws(() => accountFlag(text), /0x and 40 hex digits/);
   }
   assert.throws(() => accountFlag(`0x${"0".repeat(40)}`), /nobody/);
+});
+
+test("a wallet's signature is taken as wallets write it, and nothing else is", () => {
+  const rs = "1f".repeat(64);
+  assert.equal(delegationFlag(`0x${rs.toUpperCase()}00`), `${rs}1b`);
+  for (const text of ["", "0x12", `0x${rs}`, `0x${rs}1d`, `0x${rs}1b${"00".repeat(32)}`]) {
+    assert.throws(() => delegationFlag(text), /130 hex digits.*contract wallet/);
+  }
 });

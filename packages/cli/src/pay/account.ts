@@ -1,4 +1,6 @@
-// Accounts on a chain as people write them: 0x…, with the checksum that its capitals are (EIP-55).
+// Accounts on a chain as people write them: 0x…, with the checksum that its capitals are (EIP-55);
+// and what their wallets sign.
+import { delegationHex } from "@manyhands/protocol/delegation";
 import { InvalidArgumentError } from "commander";
 import type { Address } from "viem";
 import { getAddress, isAddress } from "viem/utils";
@@ -18,6 +20,16 @@ export function accountFlag(text: string): Address {
     throw new InvalidArgumentError("This is the zero account: it belongs to nobody.");
   }
   return getAddress(trimmed);
+}
+
+/** A wallet's signature from a flag, as the log has it. */
+export function delegationFlag(text: string): string {
+  const hex = delegationHex(text);
+  if (hex !== null) return hex;
+  throw new InvalidArgumentError(
+    "Expected a wallet's signature: 0x and 130 hex digits. A contract wallet has none that can " +
+      "be checked here: leave it out, --pay-to alone pays it too.",
+  );
 }
 
 /** As the log has it: 20 bytes in lower-case hex. */

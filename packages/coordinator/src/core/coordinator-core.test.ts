@@ -4,6 +4,8 @@ import { applyAggregate } from "@manyhands/aggregation/close-round";
 import { weightsRoot } from "@manyhands/aggregation/roots";
 import { defined } from "@manyhands/base/assert";
 import { toHex } from "@manyhands/base/bytes";
+import { TEST_PAY } from "@manyhands/protocol/testing/fixtures";
+import { TestWallet } from "@manyhands/protocol/testing/wallet";
 import { platformSha256 } from "../blobs/blob-hasher.ts";
 import { CoreStage, TOKEN } from "../testing/core-stage.ts";
 import { FakeWorker } from "../testing/fake-worker.ts";
@@ -56,6 +58,23 @@ test("a run ends when its tokens are used up, and its last weights are stored", 
   late.joinRun();
   assert.equal(late.told("reject").code, "join/run-finished");
   assert.equal(late.closed, "refused");
+});
+
+test("a wallet's delegation is taken with the join, and kept; one for another device is not", () => {
+  const tiny = tinyRun();
+  const stage = new CoreStage({ tiny: { ...tiny, run: { ...tiny.run, pay: TEST_PAY } } });
+  const wallet = new TestWallet("ada");
+  const ada = stage.join("ada");
+  const payoutFor = (device: string) =>
+    wallet.delegate({ chain: TEST_PAY.chain, device, run: stage.runId });
+  ada.reconnect(payoutFor(stage.connect(new FakeWorker("eve")).worker.workerId));
+  assert.equal(ada.told("reject").code, "join/delegation");
+  assert.equal(ada.closed, "refused");
+  const payout = payoutFor(ada.worker.workerId);
+  ada.reconnect(payout);
+  assert.equal(ada.told("welcome").workerId, ada.worker.workerId);
+  stage.restart();
+  assert.deepEqual(stage.core.state.workers.get(ada.worker.workerId)?.join.payout, payout);
 });
 
 test("a commitment sent again gets the same receipt, another one is refused", () => {

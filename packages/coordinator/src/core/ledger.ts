@@ -8,7 +8,7 @@ import type { RunEvent } from "@manyhands/protocol/events";
 import { workerIdOf } from "@manyhands/protocol/keys";
 import type { ClosedRound } from "@manyhands/protocol/messages";
 import type { Reject } from "@manyhands/protocol/rejects";
-import { blobsOf } from "@manyhands/protocol/run-config";
+import { namedBlobsOf } from "@manyhands/protocol/run-config";
 import type { Contribution, Env, RunState, Transition } from "@manyhands/protocol/state";
 import { step } from "@manyhands/protocol/step";
 import { closedRoundOf } from "@manyhands/protocol/views";
@@ -47,7 +47,7 @@ export class Ledger {
     this.#head = { length: row.sequence + 1, head: row.head };
     const { run } = transition.state;
     this.uploads = new Uploads(SharedWeights.updateByteLength(run));
-    for (const { root } of blobsOf(run)) this.uploads.publish(root);
+    for (const { root } of namedBlobsOf(run)) this.uploads.publish(root);
   }
 
   get state(): RunState {

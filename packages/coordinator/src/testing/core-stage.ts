@@ -3,6 +3,7 @@
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { toHex } from "@manyhands/base/bytes";
 import type { RunEvent } from "@manyhands/protocol/events";
+import type { Payout } from "@manyhands/protocol/keys";
 import type { RoundInfo, ServerMessage, ServerMessageOf } from "@manyhands/protocol/messages";
 import { runIdOf } from "@manyhands/protocol/run-config";
 import { platformSha256 } from "../blobs/blob-hasher.ts";
@@ -152,20 +153,21 @@ class Actor {
     });
   }
 
-  reconnect(): void {
+  reconnect(payout: Payout | null = null): void {
     this.stage.core.disconnect(this.connection);
     this.heard.length = 0;
     this.connection = this.#open();
-    this.joinRun();
+    this.joinRun(payout);
   }
 
   say(message: Parameters<CoordinatorCore["receive"]>[1]): void {
     this.stage.core.receive(this.connection, message);
   }
 
-  joinRun(): void {
+  joinRun(payout: Payout | null = null): void {
     this.say(this.worker.hello(TOKEN));
-    this.say(this.worker.joinMessage(this.stage.runId, this.told("challenge").challenge));
+    const { challenge } = this.told("challenge");
+    this.say(this.worker.joinMessage(this.stage.runId, challenge, payout));
   }
 
   /** The newest message of a type. */

@@ -5,7 +5,7 @@ import { encodeUpdate } from "@manyhands/aggregation/codec/update";
 import { elementCount } from "@manyhands/aggregation/fragments";
 import { toHex } from "@manyhands/base/bytes";
 import type { Join, Update } from "@manyhands/protocol/events";
-import { workerIdOf } from "@manyhands/protocol/keys";
+import { type Payout, workerIdOf } from "@manyhands/protocol/keys";
 import type { ClientMessage, RoundInfo } from "@manyhands/protocol/messages";
 import { type FrozenRun, type RunId, tokensPerStep } from "@manyhands/protocol/run-config";
 import { commitSigningBytes, joinSigningBytes } from "@manyhands/protocol/signing";
@@ -54,9 +54,10 @@ export class FakeWorker {
     };
   }
 
-  joinMessage(runId: RunId, challenge: string): MessageOf<"join"> {
-    const signature = this.sign(joinSigningBytes(runId, challenge, this.join));
-    return { type: "join", ...this.join, signature };
+  joinMessage(runId: RunId, challenge: string, payout: Payout | null = null): MessageOf<"join"> {
+    const join = { ...this.join, payout };
+    const signature = this.sign(joinSigningBytes(runId, challenge, join));
+    return { type: "join", ...join, signature };
   }
 
   /** What an honest worker would claim after its inner steps; its values are random. */

@@ -1,6 +1,7 @@
 // The page's end of the device: a store of views, and messages to the thread. Main thread, small:
 // everything heavy is in the thread's own bundle.
 import { canonicalJson } from "@manyhands/base/canonical";
+import type { Payout } from "@manyhands/protocol/keys";
 import { type DeviceSettings, defaultSettings, settingsDecoder } from "../device/settings.ts";
 import { type Device, type DeviceView, type Fit, IDLE_VIEW } from "./device-view.ts";
 import { kindOfDevice, Surroundings } from "./page-conditions.ts";
@@ -111,6 +112,19 @@ class ConnectedDevice implements Device {
 
   importKey(text: string): Promise<string | null> {
     return this.#ask((id) => ({ kind: "import-key", id, text }));
+  }
+
+  async deviceId(): Promise<string> {
+    return (await this.#ask((id) => ({ kind: "device-id", id }))) ?? "";
+  }
+
+  async payout(runId: string): Promise<Payout | null> {
+    const text = await this.#ask((id) => ({ kind: "payout", id, runId }));
+    return JSON.parse(text ?? "null") as Payout | null;
+  }
+
+  async setPayout(runId: string, payout: Payout): Promise<void> {
+    await this.#ask((id) => ({ kind: "set-payout", id, runId, payout }));
   }
 
   #ask(question: (id: number) => ToThread): Promise<string | null> {

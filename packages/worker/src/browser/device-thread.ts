@@ -5,13 +5,15 @@ import type { DeviceSettings } from "../device/settings.ts";
 import type { Trouble } from "../host/fetch-run.ts";
 import type { DeviceView } from "./device-view.ts";
 import { DeviceWork } from "./device-work.ts";
-import { exportKeys, type Home, importKeys, keepIntent, keptIntent, openHome } from "./home.ts";
+import { deviceKeys, exportKeys, type Home, importKeys, keepIntent, keptIntent, openHome } from "./home.ts";
 import { knowCrashes } from "./kept-compute.ts";
 import { type LookOptions, lookAt, type Prospect, weigh } from "./look.ts";
+import { keepPayout, keptPayout } from "./payout.ts";
 import type { FromThread, PageConditions, ToThread } from "./thread-messages.ts";
 import { viewOf } from "./view.ts";
 
 type Hello = Extract<ToThread, { kind: "hello" }>;
+type PayMessage = Extract<ToThread, { kind: "device-id" | "payout" | "set-payout" }>;
 
 /** Views are told this often at most. */
 const VIEW_MS = 100;
@@ -94,9 +96,31 @@ export class DeviceThread {
       case "import-key":
         this.#answer(message.id, await this.#importKeys(message.text));
         return;
+      case "device-id":
+      case "payout":
+      case "set-payout":
+        await this.#carryOutPay(message);
+        return;
       case "hello":
       case "conditions":
     }
+  }
+
+  async #carryOutPay(message: PayMessage): Promise<void> {
+    const { shelf } = await this.#home;
+    const { workerId: device } = await deviceKeys(shelf);
+    if (message.kind === "device-id") {
+      this.#answer(message.id, device);
+      return;
+    }
+    const place = { run: message.runId, device };
+    if (message.kind === "payout") {
+      this.#answer(message.id, JSON.stringify(await keptPayout(shelf, place)));
+      return;
+    }
+    await keepPayout(shelf, place, message.payout);
+    if (this.#work?.prospect.target.runId === message.runId) this.#work.joinAnew();
+    this.#answer(message.id, null);
   }
 
   #lookOptions(): LookOptions {

@@ -1,5 +1,6 @@
 // The device as a page sees it: plain data, and the few things that a person can ask of it.
 // No logic and no DOM types: views, tests and the device itself share these words.
+import type { Payout } from "@manyhands/protocol/keys";
 import type { DeviceSettings } from "../device/settings.ts";
 
 export type { DeviceSettings } from "../device/settings.ts";
@@ -85,6 +86,12 @@ export type Device = {
   exportKey(): Promise<string | null>;
   /** @returns why not; null if the key is now this device's */
   importKey(text: string): Promise<string | null>;
+  /** Its name in runs' logs; its keys are made at the first call. */
+  deviceId(): Promise<string>;
+  /** Whom its credit in a run is paid to, as this browser keeps it; null: nobody was named. */
+  payout(runId: string): Promise<Payout | null>;
+  /** Kept; a device at work tells its run by joining anew between two rounds. */
+  setPayout(runId: string, payout: Payout): Promise<void>;
 };
 
 export const IDLE_VIEW: DeviceView = {

@@ -15,6 +15,7 @@ import { KeptCompute } from "./kept-compute.ts";
 import { KeptFiles } from "./kept-files.ts";
 import type { Prospect } from "./look.ts";
 import { OptimizerSaver } from "./optimizer-saver.ts";
+import { keptPayout } from "./payout.ts";
 import { rest, turn } from "./sleep.ts";
 import { openStay } from "./stay.ts";
 import type { PageConditions, RuntimeFiles } from "./thread-messages.ts";
@@ -62,6 +63,8 @@ export class DeviceWork {
   #isBeginning = false;
   #isLeaving = false;
   #updatesAtFinish: number | null = null;
+  /** What a join says has changed: the next pause between rounds is for a new one. */
+  #joinsAnew = false;
 
   constructor(options: WorkOptions) {
     this.#options = options;
@@ -91,8 +94,15 @@ export class DeviceWork {
     if (wish === "work") this.trouble = null;
     void this.#keepWish().catch(() => undefined);
     this.consider();
-    this.#finishIfDone();
+    this.#endIfDone();
     if (wish === "leave" && !this.#stay) void this.#over();
+  }
+
+  /** As soon as it costs nothing: its join says something else now. */
+  joinAnew(): void {
+    this.#joinsAnew = true;
+    this.#updatesAtFinish = this.status?.acceptedUpdates ?? 0;
+    this.#endIfDone();
   }
 
   /** Compares what is with what may be. */
@@ -118,6 +128,7 @@ export class DeviceWork {
   #endStay(): void {
     if (this.#isLeaving) return;
     this.#isLeaving = this.#stay !== null;
+    this.#joinsAnew = false;
     this.#stay?.stop("graceful");
   }
 
@@ -133,6 +144,11 @@ export class DeviceWork {
       await home.traffic.openRun(prospect.target.runId);
       const identity = await deviceKeys(home.shelf);
       this.workerId = identity.workerId;
+      const { runId: run } = prospect.target;
+      // An account is nobody's business where nothing is paid.
+      const payout = prospect.run.pay
+        ? await keptPayout(home.shelf, { run, device: identity.workerId })
+        : null;
       this.#compute ??= await this.#openCompute();
       this.loading = null;
       if (!this.#mayWork()) return;
@@ -140,6 +156,7 @@ export class DeviceWork {
         target: prospect.target,
         name,
         identity,
+        payout,
         compute: this.#compute,
         files: this.#files,
         blobs: home.blobs,
@@ -206,15 +223,15 @@ export class DeviceWork {
   #onStatus(status: CoreStatus): void {
     this.status = status;
     if (status.doing === "training") this.updatesBefore ??= status.acceptedUpdates;
-    this.#finishIfDone();
+    this.#endIfDone();
     this.#options.onChange();
   }
 
   /** Finished: the round's update is booked, or there was none to wait for. */
-  #finishIfDone(): void {
-    if (this.wish !== "finish") return;
+  #endIfDone(): void {
+    if (this.wish !== "finish" && !this.#joinsAnew) return;
     if (!this.#stay) {
-      if (!this.#isBeginning) void this.#over();
+      if (this.wish === "finish" && !this.#isBeginning) void this.#over();
       return;
     }
     const { doing = "waiting", acceptedUpdates = 0 } = this.status ?? {};

@@ -3,6 +3,7 @@
 import { type Sha256, sha256 } from "@manyhands/base/hash";
 import { openBrowserSocket } from "@manyhands/net/browser/text-socket";
 import type { HttpSend } from "@manyhands/net/http";
+import type { Payout } from "@manyhands/protocol/keys";
 import { NAME_CHARS_MAX, SERVER_MESSAGE_BYTES_MAX } from "@manyhands/protocol/limits";
 import type { CoreStatus } from "../core/status.ts";
 import type { Identity } from "../core/types.ts";
@@ -16,6 +17,7 @@ export type StayParts = {
   readonly target: JoinUrl;
   readonly name: string;
   readonly identity: Identity;
+  readonly payout: Payout | null;
   readonly compute: ComputePort;
   readonly files: RunFiles;
   readonly blobs: BlobKeeper;
@@ -37,6 +39,7 @@ export function openStay(parts: StayParts): WorkerHost {
       token: target.token,
       name: parts.name.slice(0, NAME_CHARS_MAX).toWellFormed() || "browser",
       identity: parts.identity,
+      ...(parts.payout ? { payout: parts.payout } : {}),
       verify: verifySignature,
       numerics: compute.numerics,
       seed: Math.floor(Math.random() * 2 ** 48),

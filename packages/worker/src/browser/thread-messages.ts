@@ -1,5 +1,6 @@
 // What a page and its device thread say to each other. Plain data; both are of the same build, so
 // nothing is decoded.
+import type { Payout } from "@manyhands/protocol/keys";
 import type { DeviceSettings } from "../device/settings.ts";
 import type { DeviceView } from "./device-view.ts";
 
@@ -42,6 +43,14 @@ export type ToThread =
   | { readonly kind: "conditions"; readonly conditions: PageConditions }
   | { readonly kind: "fit"; readonly id: number; readonly url: string }
   | { readonly kind: "export-key"; readonly id: number }
+  | { readonly kind: "device-id"; readonly id: number }
+  | { readonly kind: "payout"; readonly id: number; readonly runId: string }
+  | {
+      readonly kind: "set-payout";
+      readonly id: number;
+      readonly runId: string;
+      readonly payout: Payout;
+    }
   | { readonly kind: "import-key"; readonly id: number; readonly text: string };
 
 export type FromThread =

@@ -67,6 +67,7 @@ const refusals: readonly [string, EndReason][] = [
   ["auth/token", "token"],
   ["auth/signature", "refused"],
   ["join/run-finished", "run-finished"],
+  ["join/delegation", "refused"],
   ["message/malformed", "refused"],
 ];
 for (const [code, reason] of refusals) {

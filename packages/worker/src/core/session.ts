@@ -194,6 +194,7 @@ const ENDS: { readonly [code: string]: EndReason } = {
   "message/malformed": "refused",
   "message/too-large": "refused",
   "join/run-finished": "run-finished",
+  "join/delegation": "refused",
 };
 
 /** Refusals that a fresh connection can heal. */

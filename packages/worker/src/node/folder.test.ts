@@ -108,17 +108,43 @@ test("a write that fails leaves the old file and no rubbish", async () => {
 
 test("an account is kept for later starts, replaced when named anew, and never guessed", async () => {
   const folder = newFolder();
-  assert.equal(await keptPayout(folder, undefined), undefined);
+  const run = "00".repeat(32);
+  assert.equal(await keptPayout(folder, run, undefined), undefined);
   const [first, second] = ["11", "22"].map((byte) => ({
     account: byte.repeat(20),
     delegation: null,
   }));
-  assert.deepEqual(await keptPayout(folder, first), first);
-  assert.deepEqual(await keptPayout(folder, undefined), first);
-  await keptPayout(folder, second);
-  assert.deepEqual(await keptPayout(folder, undefined), second);
-  writeFileSync(join(folder, "payout.json"), '{"form":"manyhands payout 1"}');
-  await assert.rejects(keptPayout(folder, undefined), /names no account.*payout/);
+  assert.deepEqual(await keptPayout(folder, run, first), first);
+  assert.deepEqual(await keptPayout(folder, run, undefined), first);
+  await keptPayout(folder, run, second);
+  assert.deepEqual(await keptPayout(folder, run, undefined), second);
+  const older = { form: "manyhands payout 1", payout: first };
+  writeFileSync(join(folder, "payout.json"), JSON.stringify(older));
+  assert.deepEqual(await keptPayout(folder, run, undefined), first, "as it was written before");
+  writeFileSync(join(folder, "payout.json"), '{"form":"manyhands payout 2"}');
+  await assert.rejects(keptPayout(folder, run, undefined), /names no account.*account/);
+  assert.deepEqual(await keptPayout(folder, run, second), second, "said anew, it is whole again");
+});
+
+test("a delegation is kept for its own run and account, and for no other", async () => {
+  const folder = newFolder();
+  const [run, other] = ["01", "02"].map((byte) => byte.repeat(32)) as [string, string];
+  const account = "11".repeat(20);
+  const pasted = { account, delegation: null };
+  const signed = { account, delegation: "ab".repeat(65) };
+  await keptPayout(folder, run, signed);
+  assert.deepEqual(await keptPayout(folder, run, pasted), signed, "it was signed before");
+  assert.deepEqual(await keptPayout(folder, other, undefined), pasted);
+  const newer = { account, delegation: "cd".repeat(65) };
+  assert.deepEqual(await keptPayout(folder, run, newer), newer);
+  assert.deepEqual(await keptPayout(folder, run, undefined), newer);
+  for (let i = 0; i < 256; i++) {
+    await keptPayout(folder, i.toString(16).padStart(64, "0"), signed);
+  }
+  assert.deepEqual(await keptPayout(folder, run, undefined), pasted, "the oldest goes first");
+  const another = { account: "22".repeat(20), delegation: null };
+  await keptPayout(folder, other, another);
+  assert.deepEqual(await keptPayout(folder, "f".padStart(64, "0"), undefined), another);
 });
 
 test("receipts are appended, one line each", async () => {

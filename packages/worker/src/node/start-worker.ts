@@ -81,7 +81,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const lock = lockFolder(options.folder);
   try {
     const identity = await deviceIdentity(options.folder);
-    const payout = await keptPayout(options.folder, options.payout);
+    const payout = await keptPayout(options.folder, target.runId, options.payout);
     const meter = new ByteMeter();
     const agents = meteredAgents(meter);
     const compute = await openCompute(options, target, agents);
