@@ -1,5 +1,6 @@
 // A device that only pretends, for pictures and for tests of the screens: what it shows is what the
 // test wrote into this page. It trains nothing, and no built page of the product contains it.
+import type { Payout } from "@manyhands/protocol/keys";
 import {
   type Device,
   type DeviceSettings,
@@ -22,6 +23,7 @@ declare global {
   interface Window {
     /** Set by the test before the page's own scripts run. */
     pretend?: Partial<DeviceView>;
+    pretendPayout?: Payout;
     /** What the page asked of its device, in order. */
     asked?: string[];
     /** Changes what the device shows. */
@@ -32,6 +34,7 @@ declare global {
 export function makeDevice(): Device {
   let view: DeviceView = { ...IDLE_VIEW, ...window.pretend };
   let settings = DEFAULTS;
+  let payout = window.pretendPayout ?? null;
   const listeners = new Set<() => void>();
   const asked: string[] = [];
   window.asked = asked;
@@ -66,6 +69,12 @@ export function makeDevice(): Device {
     },
     defaults: () => DEFAULTS,
     exportKey: async () => '{"manyhands":"key"}',
+    deviceId: async () => view.workerId ?? "ab".repeat(32),
+    payout: async () => payout,
+    setPayout: async (_, next) => {
+      payout = next;
+      asked.push(`pay ${next.account} ${next.delegation === null ? "pasted" : "signed"}`);
+    },
     importKey: async (text) => (text.includes("manyhands") ? null : "no key"),
   };
 }

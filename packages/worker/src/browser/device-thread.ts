@@ -5,7 +5,15 @@ import type { DeviceSettings } from "../device/settings.ts";
 import type { Trouble } from "../host/fetch-run.ts";
 import type { DeviceView } from "./device-view.ts";
 import { DeviceWork } from "./device-work.ts";
-import { deviceKeys, exportKeys, type Home, importKeys, keepIntent, keptIntent, openHome } from "./home.ts";
+import {
+  deviceKeys,
+  exportKeys,
+  type Home,
+  importKeys,
+  keepIntent,
+  keptIntent,
+  openHome,
+} from "./home.ts";
 import { knowCrashes } from "./kept-compute.ts";
 import { type LookOptions, lookAt, type Prospect, weigh } from "./look.ts";
 import { keepPayout, keptPayout } from "./payout.ts";

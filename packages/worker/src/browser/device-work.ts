@@ -1,6 +1,7 @@
 // A device's part in one run: stays in it while it may, rests while a limit holds, and keeps what
 // the next visit needs. Not the page's words: device-thread.ts and view.ts.
 import { messageOf } from "@manyhands/base/errors";
+import type { Payout } from "@manyhands/protocol/keys";
 import type { CoreStatus } from "../core/status.ts";
 import type { WorkerEnd } from "../core/types.ts";
 import { govern, restMs, type Standing } from "../device/governor.ts";
@@ -144,11 +145,6 @@ export class DeviceWork {
       await home.traffic.openRun(prospect.target.runId);
       const identity = await deviceKeys(home.shelf);
       this.workerId = identity.workerId;
-      const { runId: run } = prospect.target;
-      // An account is nobody's business where nothing is paid.
-      const payout = prospect.run.pay
-        ? await keptPayout(home.shelf, { run, device: identity.workerId })
-        : null;
       this.#compute ??= await this.#openCompute();
       this.loading = null;
       if (!this.#mayWork()) return;
@@ -156,7 +152,7 @@ export class DeviceWork {
         target: prospect.target,
         name,
         identity,
-        payout,
+        payout: await this.#payout(identity.workerId),
         compute: this.#compute,
         files: this.#files,
         blobs: home.blobs,
@@ -178,6 +174,13 @@ export class DeviceWork {
       if (!this.isOver && !this.#stay && this.#mayWork()) this.consider();
       if (this.wish === "leave" && !this.#stay) void this.#over();
     }
+  }
+
+  /** An account is nobody's business where nothing is paid. */
+  async #payout(device: string): Promise<Payout | null> {
+    const { home, prospect } = this.#options;
+    if (!prospect.run.pay) return null;
+    return keptPayout(home.shelf, { run: prospect.target.runId, device });
   }
 
   async #openCompute(): Promise<KeptCompute> {

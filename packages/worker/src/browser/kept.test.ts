@@ -9,6 +9,7 @@ import { identityOf, makeKeyFile, readKeyFile, verifySignature } from "./identit
 import { crashesOn, KeptCompute, knowCrashes } from "./kept-compute.ts";
 import { KeptFiles } from "./kept-files.ts";
 import { OptimizerSaver } from "./optimizer-saver.ts";
+import { keepPayout, keptPayout } from "./payout.ts";
 import { MemoryShelf } from "./shelf.ts";
 
 function never(sentence: string): void {
@@ -183,4 +184,21 @@ test("after a crash on the GPU the processor computes; a real GPU only for what 
   const small = { ...model, hiddenSize: 64, intermediateSize: 128 };
   assert.equal(chooseBackend(facts, { model: small }, auto), "wasm");
   assert.equal(chooseBackend({ ...facts, hasWasm: false }, { model }, auto), null);
+});
+
+test("an account holds for every run, its wallet's signature for one run and one device", async () => {
+  const shelf = new MemoryShelf();
+  const place = { run: "01".repeat(32), device: "aa".repeat(32) };
+  assert.equal(await keptPayout(shelf, place), null);
+  const signed = { account: "11".repeat(20), delegation: "ab".repeat(65) };
+  await keepPayout(shelf, place, signed);
+  assert.deepEqual(await keptPayout(shelf, place), signed);
+  const pasted = { account: signed.account, delegation: null };
+  assert.deepEqual(await keptPayout(shelf, { ...place, run: "02".repeat(32) }), pasted);
+  assert.deepEqual(await keptPayout(shelf, { ...place, device: "bb".repeat(32) }), pasted);
+  const other = { account: "22".repeat(20), delegation: null };
+  await keepPayout(shelf, place, other);
+  assert.deepEqual(await keptPayout(shelf, place), other);
+  await shelf.put("device/account", { account: "0x" });
+  assert.equal(await keptPayout(shelf, place), null, "nonsense is nobody");
 });

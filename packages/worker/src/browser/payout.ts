@@ -1,7 +1,7 @@
 // Whom a page's credit is paid to: one account for this browser, and what its wallet has signed for
 // a run. Not the account's key: that is the wallet's, and never here.
 import { type Decoded, hex, object } from "@manyhands/base/decode";
-import { type Payout, payoutDecoder, type WorkerId } from "@manyhands/protocol/keys";
+import type { Payout, WorkerId } from "@manyhands/protocol/keys";
 import type { RunId } from "@manyhands/protocol/run-config";
 import type { Shelf } from "./shelf.ts";
 
@@ -34,12 +34,6 @@ export async function keepPayout(
     await shelf.put(placeOf(run), signed, { durable: true });
   }
   await shelf.put(ACCOUNT, { account }, { durable: true });
-}
-
-/** What a page's own messages carry as text. */
-export function payoutIn(text: string): Payout | null {
-  const payout = payoutDecoder(JSON.parse(text));
-  return payout.ok ? payout.value : null;
 }
 
 function placeOf(run: RunId): string {
