@@ -5,7 +5,7 @@ import { rmSync } from "node:fs";
 import { InputError } from "@manyhands/base/errors";
 import type { FinishReason, RunEvent } from "@manyhands/protocol/events";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
-import { blobsOf, runIdOf } from "@manyhands/protocol/run-config";
+import { namedBlobsOf, runIdOf } from "@manyhands/protocol/run-config";
 import type { RunState } from "@manyhands/protocol/state";
 import { platformSha256, rootOfBytes } from "./blobs/blob-hasher.ts";
 import { DiskBlobs } from "./blobs/disk-blobs.ts";
@@ -23,7 +23,7 @@ export type CreateRun = {
   readonly run: FrozenRun;
   /** The initial weights, flat, in the order of run.fragments. */
   readonly weights: Float32Array;
-  /** The blobs that training reads, in the order of the protocol's blobsOf. */
+  /** Contents of the blobs that the run names, in the order of the protocol's namedBlobsOf. */
   readonly files: readonly Uint8Array[];
 };
 
@@ -132,10 +132,10 @@ function openLog(paths: RunPaths, keys: RunKeys, create: CreateRun | undefined):
 
 function storeFiles(create: CreateRun, blobs: DiskBlobs): void {
   const { files } = create.run.dataset;
-  for (const [index, { root }] of blobsOf(create.run).entries()) {
+  for (const [index, { root }] of namedBlobsOf(create.run).entries()) {
     const bytes = create.files[index];
     if (bytes === undefined || rootOfBytes(bytes) !== root) {
-      const name = files[index] ? `data file ${files[index].name}` : "the base file";
+      const name = files[index] ? `data file ${files[index].name}` : "the model's own file";
       throw new InputError(`${name}: its bytes are not those that the run names`, {
         hint: "the file has changed since the run was frozen: start again",
       });

@@ -2,7 +2,7 @@
 // rules. A bad row is a finding; the rows after it are checked as far as they can be.
 import { isHex } from "@manyhands/base/bytes";
 import type { EventOf, RunEvent } from "@manyhands/protocol/events";
-import { blobsOf, type RunId, runIdOf } from "@manyhands/protocol/run-config";
+import { namedBlobsOf, type RunId, runIdOf } from "@manyhands/protocol/run-config";
 import type { RunState } from "@manyhands/protocol/state";
 import { step } from "@manyhands/protocol/step";
 import { verifySignature } from "../keys.ts";
@@ -106,7 +106,7 @@ export class LogReplay {
   #checkBlobs(event: RunEvent, place: string): void {
     const { evidence, findings } = this.#parts;
     if (event.type === "RunCreated") {
-      for (const { root } of blobsOf(event.run)) evidence.read(root, place);
+      for (const { root } of namedBlobsOf(event.run)) evidence.read(root, place);
     } else if (event.type === "UpdateCommitted") {
       this.#updates += 1;
       const { updateRoot, updateBytes } = event.update;

@@ -6,11 +6,41 @@ import { type Graph, graphOf, type Tensor } from "../ir/tensor.ts";
 import { decoderOf } from "../model/architectures.ts";
 import type { Past } from "../model/attention-block.ts";
 import { headSize, isGpt2, isSliding, keyValueHeads, type ModelConfig } from "../model/config.ts";
-import { decoderStates, lookup, type Positions, weightTensors } from "../model/decoder.ts";
+import {
+  type Decoder,
+  type DecoderOptions,
+  type Lookup,
+  lookup,
+  type Positions,
+  statesBy,
+  weightTensors,
+} from "../model/decoder.ts";
 import type { KeyValue } from "../model/layers.ts";
 
 /** A model, and how many places its caches have. */
 export type Window = { readonly model: ModelConfig; readonly size: number };
+
+/** How a graph has its weights: each form is one graph's own, with one input per name. */
+export type Form = {
+  readonly decoder: (options: DecoderOptions) => Decoder;
+  /** Weights by the prefix of a block, or "". */
+  readonly find: (prefix: string) => Lookup;
+  /** T tokens, [1, T], i32: what the embedding looks up. */
+  readonly tokens: (time: number) => Tensor;
+  /** The named output for one place's state [1, C]. */
+  readonly output: (decoder: Decoder, state: Tensor) => Readonly<Record<string, Tensor>>;
+};
+
+/** Flat weights in float32, ids as they are, and logits [1, V]. */
+export function plainForm(model: ModelConfig): Form {
+  const weights = weightTensors(model);
+  return {
+    decoder: (options) => decoderOf(model, options),
+    find: (prefix) => lookup(weights, prefix),
+    tokens: (time) => ir.input("ids", [1, time], "i32"),
+    output: (decoder, state) => ({ logits: decoder.head(lookup(weights), state) }),
+  };
+}
 
 /** What layers see and how they rotate: Gemma has two of these, all others one. */
 export type View = "global" | "local";
@@ -30,26 +60,24 @@ function namedKeyValues(layers: readonly KeyValue[]): Record<string, Tensor> {
 }
 
 /**
- * ids [1, T], last [1] → logits [1, V] after place `last`, and "key l", "value l" [1, KV, T, D].
+ * T tokens, last [1] → the form's output after place `last`, and "key l", "value l" [1, KV, T, D].
  * What follows a place cannot change it.
  */
-export function prefillGraph(config: ModelConfig, time: number): Graph {
+export function prefillGraph(form: Form, time: number): Graph {
   const layers: KeyValue[] = [];
   const cache = (_layer: number, fresh: KeyValue): undefined => void layers.push(fresh);
-  const decoder = decoderOf(config, { cache });
-  const ids = ir.input("ids", [1, time], "i32");
-  const weights = weightTensors(config);
-  const states = decoderStates(decoder, weights, ids);
+  const decoder = form.decoder({ cache });
+  const states = statesBy(decoder, form.find, form.tokens(time));
   const last = ir.gather(states, ir.input("last", [1], "i32"));
-  return graphOf({ logits: decoder.head(lookup(weights), last), ...namedKeyValues(layers) });
+  return graphOf({ ...form.output(decoder, last), ...namedKeyValues(layers) });
 }
 
 /**
- * ids [1, 1], "cached key l", "cached value l" [1, KV, S, D], per view its "mask" [1, S], and its
+ * A token, "cached key l", "cached value l" [1, KV, S, D], per view its "mask" [1, S], and its
  * "cos" and "sin" [1, D/2] or, where positions are learned, "place" [1]
- * → logits [1, V], and the token's own "key l", "value l" [1, KV, 1, D].
+ * → the form's output, and the token's own "key l", "value l" [1, KV, 1, D].
  */
-export function stepGraph({ model, size }: Window): Graph {
+export function stepGraph(form: Form, { model, size }: Window): Graph {
   const shape = [1, keyValueHeads(model), size, headSize(model)];
   const layers: KeyValue[] = [];
   const inputs = new Map<string, Tensor>();
@@ -73,8 +101,7 @@ export function stepGraph({ model, size }: Window): Graph {
           return { cos: input(`${view} cos`, half), sin: input(`${view} sin`, half) };
         },
       };
-  const decoder = decoderOf(model, { positions, cache });
-  const weights = weightTensors(model);
-  const states = decoderStates(decoder, weights, ir.input("ids", [1, 1], "i32"));
-  return graphOf({ logits: decoder.head(lookup(weights), states), ...namedKeyValues(layers) });
+  const decoder = form.decoder({ positions, cache });
+  const state = statesBy(decoder, form.find, form.tokens(1));
+  return graphOf({ ...form.output(decoder, state), ...namedKeyValues(layers) });
 }

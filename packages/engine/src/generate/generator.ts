@@ -14,8 +14,16 @@ import {
 import { weightFeeds } from "../model/decoder.ts";
 import { MASKED, ropeTables } from "../model/layers.ts";
 import { ropeBase } from "../model/llama.ts";
-import type { Executable, Runtime } from "../runtime/runtime.ts";
-import { prefillGraph, stepGraph, type View, viewOf, type Window } from "./decoding-graphs.ts";
+import type { Executable, Feeds, Runtime } from "../runtime/runtime.ts";
+import {
+  type Form,
+  plainForm,
+  prefillGraph,
+  stepGraph,
+  type View,
+  viewOf,
+  type Window,
+} from "./decoding-graphs.ts";
 import { type SamplingOptions, sampleToken } from "./sampler.ts";
 
 export type GeneratorOptions = {
@@ -28,11 +36,22 @@ export type GeneratorOptions = {
   readonly contextLength?: number;
   /** Threads inside one operation. Default 1. */
   readonly threads?: number;
+  /** How graphs have their weights, made anew for each. Default: plainForm. */
+  readonly form?: () => Form;
+};
+
+/** What a text is written with, where weights are not flat: what graphs of its form are fed. */
+export type Material = {
+  readonly feeds: Feeds;
+  /** What stands for these tokens. */
+  readonly tokens: (ids: Int32Array) => Feeds;
+  /** [V], from what a run gave. */
+  readonly logits: (outputs: Readonly<Record<string, Float32Array>>) => Promise<Float32Array>;
 };
 
 export type GenerateOptions = SamplingOptions & {
   /** Flat, in the order of parameterSpecs. Read for every token: they must not change meanwhile. */
-  readonly weights: Float32Array;
+  readonly weights: Float32Array | Material;
   /** One token or more; of a long prompt the model sees the last contextLength. */
   readonly prompt: Int32Array | readonly number[];
   readonly tokenCountMax: number;
@@ -71,18 +90,19 @@ export class DecodingGraphs {
       throw new InputError(`contextLength must be an integer ≥ 1, found ${options.contextLength}`);
     }
     const window = { model, size };
-    const step = await runtime.compile(stepGraph(window), { threads });
+    const { form = () => plainForm(model) } = options;
+    const step = await runtime.compile(stepGraph(form(), window), { threads });
     return new DecodingGraphs(options, window, step);
   }
 
   /** For prompts of so many tokens or fewer. @returns what runs, and the tokens it reads */
   async prefill(count: number): Promise<{ readonly graph: Executable; readonly time: number }> {
-    const { runtime, model, threads = 1 } = this.#options;
+    const { runtime, model, threads = 1, form = () => plainForm(model) } = this.#options;
     let time = PREFILL_TOKENS_MIN;
     while (time < count) time *= 2;
     time = Math.min(time, this.window.size);
     const known = this.#prefills.get(time);
-    const graph = known ?? runtime.compile(prefillGraph(model, time), { threads });
+    const graph = known ?? runtime.compile(prefillGraph(form(), time), { threads });
     this.#prefills.set(time, graph);
     return { graph: await graph, time };
   }
@@ -93,7 +113,15 @@ export class DecodingGraphs {
   }
 }
 
-class Generator {
+function flatMaterial(model: ModelConfig, weights: Float32Array): Material {
+  return {
+    feeds: weightFeeds(model, weights),
+    tokens: (ids) => ({ ids }),
+    logits: async ({ logits }) => defined(logits, "a run gives logits"),
+  };
+}
+
+export class Generator {
   readonly #graphs: DecodingGraphs;
 
   constructor(graphs: DecodingGraphs) {
@@ -124,18 +152,18 @@ export class Decoding {
   /** S. */
   readonly #size: number;
   readonly #graphs: DecodingGraphs;
-  readonly #weights: Readonly<Record<string, Float32Array>>;
+  readonly #material: Material;
   readonly #caches: Arrays = {};
   /** A layer of each view. */
   readonly #views: ReadonlyMap<View, number>;
   readonly #ids: number[] = [];
 
-  constructor(graphs: DecodingGraphs, weights: Float32Array) {
+  constructor(graphs: DecodingGraphs, weights: Float32Array | Material) {
     const { model, size } = graphs.window;
     this.#model = model;
     this.#size = size;
     this.#graphs = graphs;
-    this.#weights = weightFeeds(model, weights);
+    this.#material = weights instanceof Float32Array ? flatMaterial(model, weights) : weights;
     const views = new Map<View, number>();
     for (let layer = 0; layer < layerCount(model); layer++) {
       const length = keyValueHeads(model) * size * headSize(model);
@@ -155,11 +183,12 @@ export class Decoding {
     const padded = new Int32Array(time);
     padded.set(window);
     const last = Int32Array.of(window.length - 1);
-    const outputs = await graph.run({ ...this.#weights, ids: padded, last });
+    const { feeds, tokens, logits } = this.#material;
+    const outputs = await graph.run({ ...feeds, ...tokens(padded), last });
     for (const [name, cache] of Object.entries(this.#caches)) {
       this.#keep(cache, outputs[name.replace("cached ", "")] ?? new Float32Array(), 0);
     }
-    return defined(outputs["logits"], "a prefill gives logits");
+    return logits(outputs);
   }
 
   /**
@@ -173,14 +202,14 @@ export class Decoding {
     if (place === this.#size) {
       return this.read([...this.#ids.slice(Math.floor(this.#size / 2) + 1), id]);
     }
-    const ids = Int32Array.of(id);
-    const feeds = { ...this.#weights, ...this.#caches, ...this.#sight(place), ids };
-    const outputs = await this.#graphs.step.run(feeds);
+    const { feeds, tokens, logits } = this.#material;
+    const own = { ...this.#caches, ...this.#sight(place), ...tokens(Int32Array.of(id)) };
+    const outputs = await this.#graphs.step.run({ ...feeds, ...own });
     for (const [name, cache] of Object.entries(this.#caches)) {
       this.#keep(cache, outputs[name.replace("cached ", "")] ?? new Float32Array(), place);
     }
     this.#ids.push(id);
-    return defined(outputs["logits"], "a step gives logits");
+    return logits(outputs);
   }
 
   /** What the token at a place sees, and where it is: the inputs of the step that tell. */

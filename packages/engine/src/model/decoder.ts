@@ -155,11 +155,15 @@ export function decoderLogits(decoder: Decoder, weights: Weights, ids: Tensor): 
 
 /** What the head sees: ids [B, T] → [B·T, C]. */
 export function decoderStates(decoder: Decoder, weights: Weights, ids: Tensor): Tensor {
+  return statesBy(decoder, (prefix) => lookup(weights, prefix), ids);
+}
+
+/** The same with weights that are found otherwise, by the prefix of a block or "". */
+export function statesBy(decoder: Decoder, find: (prefix: string) => Lookup, ids: Tensor): Tensor {
   const [batch = 1, time = 1] = ids.shape;
-  const all = lookup(weights);
-  let x = decoder.embed(all, ids);
+  let x = decoder.embed(find(""), ids);
   for (let layer = 0; layer < decoder.layerCount; layer++) {
-    const own = lookup(weights, decoder.blockPrefix(layer));
+    const own = find(decoder.blockPrefix(layer));
     x = decoder.feedForward(own, decoder.attend(own, x, { layer, batch, time }), layer);
   }
   return x;

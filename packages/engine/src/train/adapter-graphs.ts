@@ -44,7 +44,7 @@ export function storedTensor(name: string, shape: readonly number[], kind: BaseK
 }
 
 /** Makes each tensor once, so that a graph has one input per name. */
-function once<T>(make: (name: string) => T): (name: string) => T {
+export function once<T>(make: (name: string) => T): (name: string) => T {
   const known = new Map<string, T>();
   return (name) => {
     const found = known.get(name) ?? make(name);
@@ -54,7 +54,10 @@ function once<T>(make: (name: string) => T): (name: string) => T {
 }
 
 /** The weights of a block by their names within it, and of what is not in a block by their own. */
-export function weightsOf({ model, kind }: AdapterSetup, prefix: string): Lookup {
+export function weightsOf(
+  { model, kind }: Pick<AdapterSetup, "model" | "kind">,
+  prefix: string,
+): Lookup {
   const specs = new Map(parameterSpecs(model).map((spec) => [spec.name, spec] as const));
   return once((name) => {
     const spec: ParameterSpec = defined(specs.get(`${prefix}${name}`), `there is ${prefix}${name}`);
@@ -123,22 +126,25 @@ function adaptedDecoder(
   return { decoder: decoderOf(model, { linear }), weight: weightsOf(setup, prefix) };
 }
 
-function adapterTensors(
-  { model, adapter }: AdapterSetup,
+/** A block's adapters as inputs, by the modules' names within it or, if told, by their whole names. */
+export function adapterTensors(
+  { model, adapter }: Pick<AdapterSetup, "model" | "adapter">,
   prefix: string,
+  lead = "",
 ): (module: string) => AdapterTensors | undefined {
   const modules = new Map(targetedModules(model, adapter).map((one) => [one.name, one] as const));
-  return (name) => {
-    const module = modules.get(`${prefix}${name}`);
+  return (own) => {
+    const module = modules.get(`${prefix}${own}`);
     if (!module) return undefined;
+    const name = `${lead}${own}`;
     const { inSize, outSize } = module;
-    const own = {
+    const low = {
       a: ir.input(`${name}.lora_A.weight`, [adapter.r, inSize]),
       b: ir.input(`${name}.lora_B.weight`, [outSize, adapter.r]),
     };
-    if (!adapter.useDora) return own;
+    if (!adapter.useDora) return low;
     const magnitude = ir.input(`${name}.lora_magnitude_vector`, [outSize]);
-    return { ...own, dora: { magnitude, squares: ir.input(squaresName(name), [outSize]) } };
+    return { ...low, dora: { magnitude, squares: ir.input(squaresName(name), [outSize]) } };
   };
 }
 

@@ -121,7 +121,7 @@ function normFeeds({ base }: AdapterWork, graph: Graph): Feeds {
 }
 
 /** Rows of a matrix as views of its stored form. */
-function pieceFeeds(
+export function pieceFeeds(
   { kind, data, scales, shape }: StoredTensor,
   sizes: readonly number[],
 ): readonly { readonly size: number; readonly feeds: Feeds }[] {
