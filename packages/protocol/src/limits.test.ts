@@ -30,9 +30,11 @@ import {
   POSITION_END,
   RANK_MAX,
   SERVER_MESSAGE_BYTES_MAX,
+  STAKE_MAX,
   STALENESS_MAX,
   UPDATE_BYTES_MAX,
   UPDATE_TOKENS_MAX,
+  VALIDATORS_MAX,
   WORKERS_MAX,
 } from "./limits.ts";
 import { assignmentDecoder, clientMessageDecoder, serverMessageDecoder } from "./messages.ts";
@@ -79,6 +81,7 @@ const many = <T>(count: number, item: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => item(index));
 
 const file = { name: "f", byteLength: 1, root: hash };
+const validator = (stake: number) => ({ account: "11".repeat(20), stake });
 const fragment = { name: "w", shape: [1], dtype: "f32" };
 const carried = { name: "residual", before: hash, after: hash };
 const adapter = { r: 1, loraAlpha: 1 };
@@ -129,6 +132,18 @@ const CASES: readonly Case[] = [
     decoder: payDecoder,
     value: (size) => ({ ...TEST_PAY, attestors: many(size, () => "11".repeat(20)) }),
     limit: ATTESTORS_MAX,
+  },
+  {
+    name: "VALIDATORS_MAX",
+    decoder: payDecoder,
+    value: (size) => ({ ...TEST_PAY, scores: { validators: many(size, () => validator(1)) } }),
+    limit: VALIDATORS_MAX,
+  },
+  {
+    name: "STAKE_MAX",
+    decoder: payDecoder,
+    value: (stake) => ({ ...TEST_PAY, scores: { validators: [validator(stake)] } }),
+    limit: STAKE_MAX,
   },
   {
     name: "CHALLENGE_SECONDS_MAX",

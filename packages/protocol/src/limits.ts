@@ -67,6 +67,11 @@ export const CARRIED_STATES_MAX = 8;
 export const ATTESTORS_MAX = 32;
 export const CHALLENGE_SECONDS_MAX = 2_592_000;
 
+/** Who may score one run's workers, with how much stake, and how high. */
+export const VALIDATORS_MAX = 32;
+export const STAKE_MAX = 1_000_000_000_000;
+export const SCORE_MAX = 1_000_000_000;
+
 /** Schedule positions are parts per million of the budget. */
 export const POSITION_END = 1_000_000;
 

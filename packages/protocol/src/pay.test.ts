@@ -14,6 +14,21 @@ test("a run without pay keeps its bytes, and so its id; pay is part of it", () =
   assert.deepEqual(decoded.value.pay, TEST_PAY);
 });
 
+test("scores are part of the terms; terms without them keep their bytes", () => {
+  const validators = ["a1", "a2"].map((byte, i) => ({ account: byte.repeat(20), stake: i + 1 }));
+  const pay: Pay = { ...TEST_PAY, scores: { validators } };
+  const decoded = frozenRunDecoder(JSON.parse(JSON.stringify({ ...testRun(), pay })));
+  assert.ok(decoded.ok);
+  assert.deepEqual(decoded.value.pay, pay);
+  const idOf = (terms: Pay): string => runIdOf({ ...testRun(), pay: terms });
+  assert.equal(idOf({ ...TEST_PAY, scores: undefined }), idOf(TEST_PAY));
+  assert.notEqual(idOf(pay), idOf(TEST_PAY));
+  const reversed = { ...pay, scores: { validators: validators.toReversed() } };
+  const checked = checkRunRules({ ...testRun(), pay: reversed });
+  assert.ok(!checked.ok);
+  assert.match(problemText(checked.error), /pay\.scores\.validators.*ascending/);
+});
+
 test("terms that contradict themselves are refused, each at its field", () => {
   const [first = "", second = ""] = TEST_PAY.attestors;
   const wrong: readonly (readonly [Partial<Pay>, RegExp])[] = [

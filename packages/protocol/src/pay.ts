@@ -3,6 +3,7 @@
 import {
   type Decoded,
   type DecodeProblem,
+  type Decoder,
   fallback,
   hex,
   integer,
@@ -11,14 +12,24 @@ import {
   object,
   type PathStep,
 } from "@manyhands/base/decode";
-import { ATTESTORS_MAX, BPS, CHALLENGE_SECONDS_MAX } from "./limits.ts";
+import { ATTESTORS_MAX, BPS, CHALLENGE_SECONDS_MAX, STAKE_MAX, VALIDATORS_MAX } from "./limits.ts";
 import type { Rule } from "./model-config.ts";
 
 /** An account or a contract of an EVM chain. */
 const accountDecoder = hex(20);
 
+/** Whose scores decide who gets how much of a window, and with how much weight. */
+const scoresDecoder = object({
+  /** Ascending. Stakes are fixed with the run. */
+  validators: list(object({ account: accountDecoder, stake: integer(1, STAKE_MAX) }), {
+    min: 1,
+    max: VALIDATORS_MAX,
+  }),
+});
+type Scores = Decoded<typeof scoresDecoder>;
+
 /** Absent from a run that pays nothing. @source docs/spec §9.1 */
-export const payDecoder = object({
+const payFields = object({
   chain: object({ chainId: integer(1), registry: accountDecoder, token: accountDecoder }),
   /** Of the token's smallest unit, for a million tokens of credit; all shares together. */
   unitsPerMillionTokens: integer(1),
@@ -37,8 +48,13 @@ export const payDecoder = object({
   threshold: integer(1, ATTESTORS_MAX),
   /** From a settlement's posting until it is final. */
   challengeWindowSeconds: integer(0, CHALLENGE_SECONDS_MAX),
+  /** Absent: accepted tokens are what counts. @source docs/spec §9.6 */
+  scores: fallback<Scores | undefined>(scoresDecoder, undefined),
 });
-export type Pay = Decoded<typeof payDecoder>;
+export type Pay = Omit<Decoded<typeof payFields>, "scores"> & {
+  readonly scores?: Scores | undefined;
+};
+export const payDecoder: Decoder<Pay> = payFields;
 
 /** What must hold between the fields. */
 export function payRules(pay: Pay | undefined): readonly Rule[] {
@@ -52,10 +68,18 @@ export function payRules(pay: Pay | undefined): readonly Rule[] {
     accountRule("storageAccount", storageBps, pay.storageAccount),
     [isAscending, wrong(["attestors"], "another order", "each attestor once, in ascending order")],
     [
+      isAscendingBy(pay.scores?.validators ?? []),
+      wrong(["scores", "validators"], "another order", "each validator once, in ascending order"),
+    ],
+    [
       pay.threshold <= pay.attestors.length,
       wrong(["threshold"], String(pay.threshold), `at most ${pay.attestors.length}, all attestors`),
     ],
   ];
+}
+
+function isAscendingBy(validators: Scores["validators"]): boolean {
+  return validators.every(({ account }, i) => account > (validators[i - 1]?.account ?? ""));
 }
 
 function accountRule(field: string, bps: number, account: string | null): Rule {

@@ -23,7 +23,9 @@ import {
   BPS,
   DATA_FILES_MAX,
   NAME_CHARS_MAX,
+  STAKE_MAX,
   STALENESS_MAX,
+  VALIDATORS_MAX,
   WORKERS_MAX,
 } from "@manyhands/protocol/limits";
 import { type Model, modelDecoder } from "@manyhands/protocol/model-config";
@@ -119,6 +121,15 @@ const payField = object({
   /** Left out: all of them. */
   threshold: optional(integer(1, ATTESTORS_MAX)),
   challengeWindow: fallback(duration(0), 3_600_000),
+  /** Whose scores say how much of a window is whose. Left out: accepted tokens do. */
+  scores: optional(
+    object({
+      validators: list(object({ account, stake: fallback(integer(1, STAKE_MAX), 1) }), {
+        min: 1,
+        max: VALIDATORS_MAX,
+      }),
+    }),
+  ),
 });
 
 const dataDecoder = object({
@@ -170,6 +181,7 @@ export function payOf(file: Pick<RunFile, "pay">): Pay | undefined {
   const { pay } = file;
   if (!pay) return undefined;
   const { training, data, storage } = pay.shares;
+  const validators = pay.scores?.validators.toSorted((a, b) => compareText(a.account, b.account));
   return {
     chain: pay.chain,
     unitsPerMillionTokens: pay.unitsPerMillionTokens,
@@ -180,6 +192,7 @@ export function payOf(file: Pick<RunFile, "pay">): Pay | undefined {
     attestors: pay.attestors.toSorted(compareText),
     threshold: pay.threshold ?? pay.attestors.length,
     challengeWindowSeconds: Math.ceil(pay.challengeWindow / 1_000),
+    ...(validators ? { scores: { validators } } : {}),
   };
 }
 
