@@ -312,6 +312,25 @@ test("what a run pays: the protocol's terms, on the local chain unless said othe
   }
 });
 
+test("who scores: ascending by account, with a stake of 1 unless said otherwise", () => {
+  const scored = `${PAID}  scores:
+    validators:
+      - { account: "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359", stake: 3 }
+      - { account: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed" }
+`;
+  const parsed = parseRunFile(scored);
+  assert.ok(parsed.ok, parsed.ok ? "" : parsed.error.message);
+  assert.deepEqual(payOf(parsed.value.file)?.scores, {
+    validators: [
+      { account: "5aaeb6053f3e94c9b9a09f33669435e7ef1beaed", stake: 1 },
+      { account: "fb6916095ca1df60bb79ce92ce3ea74c37c5d359", stake: 3 },
+    ],
+  });
+  const other = 'account: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"';
+  const twice = parseRunFile(scored.replace(/account: "0xfB\w+"/, other));
+  assert.match(twice.ok ? "" : twice.error.message, /each validator once/);
+});
+
 test("the example is a good run file", () => {
   const example = new URL("../../../../examples/shakespeare/run.yaml", import.meta.url);
   const parsed = parseRunFile(readFileSync(example, "utf8"));
