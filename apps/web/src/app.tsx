@@ -28,6 +28,9 @@ const ProfileScreen = lazy(async () => ({
 const LimitsScreen = lazy(async () => ({
   default: (await import("./screens/limits-screen.tsx")).LimitsScreen,
 }));
+const PayScreen = lazy(async () => ({
+  default: (await import("./screens/pay/pay-screen.tsx")).PayScreen,
+}));
 const OwnerScreen = lazy(async () => ({
   default: (await import("./screens/owner/owner-screen.tsx")).OwnerScreen,
 }));
@@ -46,6 +49,7 @@ export function App(): ReactNode {
             <Route path="/runs/:id/watch" component={WatchScreen} />
             <Route path="/runs/:id/ledger" component={LedgerScreen} />
             <Route path="/runs/:id/model" component={ModelScreen} />
+            <Route path="/runs/:id/pay" component={PayScreen} />
             <Route path="/runs/:id/people" component={PeopleScreen} />
             <Route path="/runs/:id/certificate" component={CertificateScreen} />
             <Route>

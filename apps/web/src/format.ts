@@ -73,3 +73,29 @@ export function timesText(ratio: number): string {
 export function shortId(id: string): string {
   return id.slice(0, 8);
 }
+
+/** Decimals of a token's smallest unit as people write them: `12.5 USDT`, nothing rounded. */
+export function amountText(units: bigint, { symbol, decimals }: TokenWords): string {
+  const digits = String(units).padStart(decimals + 1, "0");
+  const whole = digits.slice(0, digits.length - decimals);
+  const rest = digits.slice(digits.length - decimals).replace(/0+$/, "");
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, "\u202f");
+  return `${grouped}${rest === "" ? "" : `.${rest}`}\u202f${symbol}`;
+}
+
+export type TokenWords = { readonly symbol: string; readonly decimals: number };
+
+/** What `amountText` writes, read again; null for what is no amount of this token. */
+export function amountIn(text: string, decimals: number): bigint | null {
+  const [, whole, rest = ""] = /^(\d{1,30})(?:\.(\d+))?$/.exec(text.trim()) ?? [];
+  if (whole === undefined || rest.length > decimals) return null;
+  return BigInt(`${whole}${rest.padEnd(decimals, "0")}`);
+}
+
+/** A moment of a chain's clock, by this device's calendar. */
+export function clockTimeText(seconds: number): string {
+  const at = new Date(seconds * 1_000);
+  const isToday = at.toDateString() === new Date().toDateString();
+  const time = at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  return isToday ? time : `${at.toLocaleDateString()}, ${time}`;
+}

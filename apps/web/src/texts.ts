@@ -1,4 +1,5 @@
-// Every word that the page says, in one place. A translation is a second object of this type.
+// Every word that the page says, in one place; but for words about money, which are texts-pay.ts's
+// and loaded with them. A translation is a second object of this type.
 // Not numbers: how those are written is format.ts.
 import { bytesText, countText, durationText, groupedText, lossText, shareText } from "./format.ts";
 
@@ -289,9 +290,10 @@ const model = {
   temperature: "Temperature",
   temperatureHelp: "Low is careful, high is adventurous.",
   topP: "Top-p",
-  topPHelp: "Only the likeliest characters up to this probability.",
+  topPHelp: "Only the likeliest ways to go on, up to this probability.",
   length: "Length",
   characters: (count: number): string => plural(count, "character", "characters"),
+  tokens: (count: number): string => plural(count, "token", "tokens"),
   seed: "Seed",
   rounds: "Compare with the weights after",
   compare: "Compare two rounds",
@@ -299,17 +301,24 @@ const model = {
     rounds === 0 ? "Before the first round" : `After ${plural(rounds, "round", "rounds")}`,
   newest: "newest",
   fetching: (what: string): string => `Downloading ${what}`,
-  fetchWeights: "the model",
+  fetchWeights: "what was trained",
+  fetchBase: "the model that it was trained on",
+  fetchWords: "its words",
   fetchRounds: "the rounds since",
   fetchRuntime: "the engine",
   following: (round: number, of: number): string => `Following round ${round} of ${of}`,
   preparing: "Preparing the model",
-  perSecond: (rate: number): string => `${groupedText(rate)} characters per second`,
+  perSecond: (rate: number, isBytes: boolean): string =>
+    `${groupedText(rate)} ${isBytes ? "characters" : "tokens"} per second`,
   verified: "Its weights have the root that the log names.",
   failed: "It could not be loaded.",
   none: "No weights are stored yet.",
   noThread: "The part of the page that writes could not be loaded. Is the coordinator there?",
   memory: (bytes: number): string => `It needs about ${bytesText(bytes)} of memory.`,
+  tooLargeTitle: "This device is too small for this model",
+  tooLarge: (need: number, may: number): string =>
+    `Writing with it needs about ${bytesText(need)} of memory; this page may take about ` +
+    `${bytesText(may)}. Nothing was downloaded: open this page on a larger device.`,
   begin: "The model's text will appear here.",
 };
 

@@ -12,6 +12,7 @@ import {
   importKeys,
   keepIntent,
   keptIntent,
+  keptKeys,
   openHome,
 } from "./home.ts";
 import { knowCrashes } from "./kept-compute.ts";
@@ -39,6 +40,7 @@ export class DeviceThread {
   #prospect: Prospect | null = null;
   #lookTrouble: Trouble | null = null;
   #isElsewhere = false;
+  #workerId: string | null = null;
   #work: DeviceWork | null = null;
   #bytesUsed = (): number => 0;
   #firstUpdateMs: number | null = null;
@@ -116,17 +118,18 @@ export class DeviceThread {
 
   async #carryOutPay(message: PayMessage): Promise<void> {
     const { shelf } = await this.#home;
+    if (message.kind === "payout") {
+      const device = (await keptKeys(shelf))?.workerId ?? null;
+      const payout = await keptPayout(shelf, { run: message.runId, device });
+      this.#answer(message.id, JSON.stringify(payout));
+      return;
+    }
     const { workerId: device } = await deviceKeys(shelf);
     if (message.kind === "device-id") {
       this.#answer(message.id, device);
       return;
     }
-    const place = { run: message.runId, device };
-    if (message.kind === "payout") {
-      this.#answer(message.id, JSON.stringify(await keptPayout(shelf, place)));
-      return;
-    }
-    await keepPayout(shelf, place, message.payout);
+    await keepPayout(shelf, { run: message.runId, device }, message.payout);
     if (this.#work?.prospect.target.runId === message.runId) this.#work.joinAnew();
     this.#answer(message.id, null);
   }
@@ -140,6 +143,7 @@ export class DeviceThread {
     clearTimeout(this.#laterTimer);
     if (this.#isAtWork()) return;
     this.#work = null;
+    this.#workerId = (await keptKeys(home.shelf))?.workerId ?? null;
     const found = await lookAt(url, home, this.#lookOptions());
     this.#prospect = found.ok ? found.value : null;
     this.#lookTrouble = found.ok ? null : found.error;
@@ -228,7 +232,10 @@ export class DeviceThread {
   async #importKeys(content: string): Promise<string | null> {
     if (this.#isAtWork())
       return "Leave the run first: its updates are signed with the present key.";
-    return importKeys((await this.#home).shelf, content);
+    const { shelf } = await this.#home;
+    const problem = await importKeys(shelf, content);
+    this.#workerId = (await keptKeys(shelf))?.workerId ?? null;
+    return problem;
   }
 
   #answer(id: number, text: string | null): void {
@@ -261,6 +268,7 @@ export class DeviceThread {
       isElsewhere: this.#isElsewhere,
       lookTrouble: this.#lookTrouble,
       work: this.#work,
+      workerId: this.#workerId,
       bytesUsed: this.#bytesUsed(),
       firstUpdateMs: this.#firstUpdateMs,
       notice: this.#notice,

@@ -46,9 +46,14 @@ export async function openHome(
   };
 }
 
+/** The device's keys, if it has any yet. */
+export async function keptKeys(shelf: Shelf): Promise<Identity | null> {
+  return identityOf(await shelf.get(KEYS));
+}
+
 /** The device's keys; new ones at the first call. */
 export async function deviceKeys(shelf: Shelf): Promise<Identity> {
-  const kept = identityOf(await shelf.get(KEYS));
+  const kept = await keptKeys(shelf);
   if (kept) return kept;
   const file = makeKeyFile();
   await shelf.put(KEYS, file, { durable: true });

@@ -14,8 +14,15 @@ type Signed = Decoded<typeof signedDecoder>;
 
 type Place = { readonly run: RunId; readonly device: WorkerId };
 
-/** Null: nobody was named. */
-export async function keptPayout(shelf: Shelf, { run, device }: Place): Promise<Payout | null> {
+/**
+ * Null: nobody was named.
+ *
+ * @param place device null: it has no keys yet, so nothing was signed for it
+ */
+export async function keptPayout(
+  shelf: Shelf,
+  { run, device }: { readonly run: RunId; readonly device: WorkerId | null },
+): Promise<Payout | null> {
   const kept = accountDecoder(await shelf.get(ACCOUNT));
   if (!kept.ok) return null;
   const { account } = kept.value;

@@ -50,6 +50,7 @@ const FACTS: ViewFacts = {
   isElsewhere: false,
   lookTrouble: null,
   work: null,
+  workerId: null,
   bytesUsed: 9,
   firstUpdateMs: null,
   notice: null,

@@ -27,6 +27,8 @@ export type ViewFacts = {
   /** Why a look did not succeed. */
   readonly lookTrouble: Trouble | null;
   readonly work: WorkFacts | null;
+  /** By the keys that this browser has already. */
+  readonly workerId: string | null;
   readonly bytesUsed: number;
   readonly firstUpdateMs: number | null;
   readonly notice: string | null;
@@ -37,8 +39,9 @@ export function viewOf(facts: ViewFacts): DeviceView {
   const { phase, now } = phaseOf(facts);
   const base = { ...IDLE_VIEW, phase, now, runId, offer, firstUpdateMs };
   const problem = problemOf(facts);
-  if (!work) return { ...base, problem };
-  const { status, workerId, wish, loading } = work;
+  if (!work) return { ...base, problem, workerId: facts.workerId };
+  const { status, wish, loading } = work;
+  const workerId = work.workerId ?? facts.workerId;
   const isTraining = status?.doing === "training" && phase === "training";
   return {
     ...base,

@@ -1,10 +1,10 @@
 // What a join link opens: what is trained here, what it takes, one button, and then the device at
 // work.
 
-import type { Device, DeviceView } from "@manyhands/worker/browser/device-view";
-import { type ReactNode, useEffect } from "react";
+import type { DeviceView } from "@manyhands/worker/browser/device-view";
+import { lazy, type ReactNode, Suspense, useEffect } from "react";
 import { Link } from "wouter";
-import { theDevice, useDevice } from "../../device/use-device.ts";
+import { useDevice } from "../../device/use-device.ts";
 import { joinLinkOf } from "../../feed/links.ts";
 import type { RunView } from "../../feed/run-view.ts";
 import { texts } from "../../texts.ts";
@@ -16,6 +16,10 @@ import { phaseKind } from "../watch/phase-kind.ts";
 import { Invitation } from "./invitation.tsx";
 import { isAtWork } from "./is-at-work.ts";
 import { LiveDevice } from "./live-device.tsx";
+import { useLook } from "./use-look.ts";
+
+/** Only runs that pay load it. */
+const PayCard = lazy(async () => ({ default: (await import("../pay/pay-card.tsx")).PayCard }));
 
 export function ContributeScreen(): ReactNode {
   const { runId, token, view } = useThisRun();
@@ -31,20 +35,17 @@ export function ContributeScreen(): ReactNode {
       {joinUrl === null ? (
         <Notice title={texts.contribute.joinNeeded}>{texts.frame.needsLink}</Notice>
       ) : (
-        <DevicePart view={view} device={device} joinUrl={joinUrl} />
+        <>
+          <DevicePart view={view} device={device} joinUrl={joinUrl} />
+          {view.run?.pay ? (
+            <Suspense>
+              <PayCard view={view} />
+            </Suspense>
+          ) : null}
+        </>
       )}
     </div>
   );
-}
-
-/** The probe runs once per opened link, unless the device works already. */
-function useLook(joinUrl: string | null, runId: string, device: DeviceView): void {
-  const isKnown = device.runId === runId;
-  const isBusy = isAtWork(device);
-  useEffect(() => {
-    const source: Device = theDevice();
-    if (joinUrl !== null && !isKnown && !isBusy) source.look(joinUrl);
-  }, [joinUrl, isKnown, isBusy]);
 }
 
 /** What was given is remembered for the profile, where no coordinator need be there to tell. */

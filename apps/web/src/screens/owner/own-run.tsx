@@ -1,5 +1,5 @@
 // One run in its owner's hands: pause, go on, stop, invite, and the model at the end.
-import { type ReactNode, useEffect, useState } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useState } from "react";
 import { ask, askJson } from "../../feed/http.ts";
 import { joinLinkOf, tokenOf } from "../../feed/links.ts";
 import type { RunView } from "../../feed/run-view.ts";
@@ -12,6 +12,8 @@ import { saveFile } from "../people/save-picture.ts";
 import { phaseKind } from "../watch/phase-kind.ts";
 
 const POSITION_END = 1e6;
+/** Only runs that pay load it. */
+const OwnPay = lazy(async () => ({ default: (await import("./own-pay.tsx")).OwnPay }));
 
 export type OwnRunProps = {
   readonly runId: string;
@@ -29,6 +31,11 @@ export function OwnRun({ runId, token, onForget }: OwnRunProps): ReactNode {
         <Wishes view={view} token={token} />
         <Invite runId={runId} />
         <ExportCard view={view} token={token} />
+        {view.run?.pay ? (
+          <Suspense>
+            <OwnPay view={view} token={token} />
+          </Suspense>
+        ) : null}
       </div>
       <div>
         <Button kind="bare" onClick={onForget}>
