@@ -1,7 +1,7 @@
 // A run that trains adapters: the base goes to the workers as a blob of the run, what comes back is
 // averaged, and what is left is an adapter's folder whose log verifies.
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Process } from "../process.ts";
@@ -27,6 +27,15 @@ rounds: { workersMin: 2, wait: 30s, evaluateEvery: 2, evaluateWindows: 8 }
 budget: { tokens: 32768 }
 workers: 2
 seed: 3
+`;
+
+const FULL = `
+name: full
+model: ./out/export
+method: full
+data: { files: [corpus.txt] }
+recipe: { learningRate: 0.01, contextLength: 32, batchSequences: 8, innerSteps: 4 }
+budget: { tokens: 2048 }
 `;
 
 test("train, then tune with adapters in a swarm, verify and export", LIMIT, async (t) => {
@@ -60,6 +69,32 @@ test("train, then tune with adapters in a swarm, verify and export", LIMIT, asyn
     await bytes("again/adapter_model.safetensors"),
     await bytes("tuned/export/adapter_model.safetensors"),
   );
+  deepEqual(await bytes("again/tokenizer.json"), await bytes("out/export/tokenizer.json"));
+});
+
+test("train on with all weights, and export from the run's folder alone", LIMIT, async (t) => {
+  const folder = await tinyRun(t, 4_096, "  workersMin: 1");
+  const environment = plainEnvironment();
+  const command = async (...args: readonly string[]): Promise<Process> => {
+    const child = start(t, args, environment);
+    equal((await child.exit).code, 0, child.output);
+    return child;
+  };
+  await command("run", folder, "--port", "0", "--out", join(folder, "out"), "--json");
+  await writeFile(join(folder, "full.yaml"), FULL);
+  const full = join(folder, "full");
+  await command("run", join(folder, "full.yaml"), "--port", "0", "--out", full, "--json");
+  // What it began with is no longer there.
+  await rename(join(folder, "out"), join(folder, "elsewhere"));
+  await command("export", full, join(folder, "again"));
+  for (const name of ["model.safetensors", "config.json", "tokenizer.json"]) {
+    const [again, first] = await Promise.all(
+      ["again", "full/export"].map((place) => readFile(join(folder, place, name))),
+    );
+    deepEqual(again, first, name);
+  }
+  const sample = await command("sample", join(folder, "again"), "--prompt", "a", "--tokens", "5");
+  match(sample.stdout, /^a/);
 });
 
 function start(t: TestContext, args: readonly string[], environment: NodeJS.ProcessEnv): Process {

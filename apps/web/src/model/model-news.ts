@@ -2,7 +2,7 @@
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 
 export type Loading = {
-  readonly what: "weights" | "rounds" | "runtime" | "graph";
+  readonly what: "weights" | "rounds" | "base" | "words" | "runtime" | "graph";
   readonly done: number;
   readonly total: number;
 };

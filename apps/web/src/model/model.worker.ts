@@ -1,23 +1,22 @@
 // The writing thread: the engine's generator on the WASM runtime, with the run's weights.
 import { messageOf } from "@manyhands/base/errors";
-import { createGenerator } from "@manyhands/engine/generate/generator";
-import type { ModelConfig } from "@manyhands/engine/model/config";
 import { ortWebWasm } from "@manyhands/engine/runtime/ort-web-wasm";
 import type { Runtime } from "@manyhands/engine/runtime/runtime";
-import { encodeText, TokenStream } from "@manyhands/engine/tokenizer/bytes";
+import type { TextTokenizer } from "@manyhands/engine/tokenizer/text-tokenizer";
 import { loadRuntime as loadRuntimeFile } from "@manyhands/worker/browser/runtime-files";
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import type { Loading, ModelNews, ModelOrder, WriteOrder } from "./model-news.ts";
 import { type WeightsAfter, weightsAfter } from "./weights-after.ts";
-
-type Generator = Awaited<ReturnType<typeof createGenerator>>;
+import { LoadError, openWriter, type Writer } from "./writer.ts";
 
 /** About what the runtime's file weighs, where the server does not say. */
 const RUNTIME_BYTES = 14_300_000;
 const WEIGHTS_KEPT = 2;
+/** Tokens of bytes are quick, and a turn takes as long as several of them. */
+const TURN_TOKENS = 8;
 
 let runtime: Promise<Runtime> | null = null;
-let generator: { readonly runId: string; readonly made: Promise<Generator> } | null = null;
+let writer: { readonly runId: string; readonly opened: Promise<Writer> } | null = null;
 const kept = new Map<string, WeightsAfter>();
 let stopped = 0;
 let turn: Promise<void> = Promise.resolve();
@@ -36,36 +35,35 @@ async function loadRuntime(onLoading: (loading: Loading) => void): Promise<Runti
   return ortWebWasm({ files: bytes });
 }
 
-/** Their base is not in the log, and is larger than what a page should load to write a line. */
-const ADAPTERS_ONLY =
-  "This run trains adapters for a model that others have: this page cannot write with it yet.";
-
-/** Something did not arrive; the message is a sentence. */
-class LoadError extends Error {}
-
-async function generatorFor(
+/** One run's at a time; one that could not be opened is opened anew. */
+async function writerFor(
   order: WriteOrder,
   onLoading: (loading: Loading) => void,
-): Promise<Generator> {
-  if (generator?.runId === order.runId) return generator.made;
+): Promise<Writer> {
+  if (writer?.runId === order.runId) return writer.opened;
+  await writer?.opened.then((old) => old.dispose());
+  const { runId, token, run } = order;
+  const opened = openWriter({ runId, token, run, runtime: () => runtimeFor(onLoading), onLoading });
+  writer = { runId, opened };
+  return opened.catch((error: unknown) => {
+    writer = null;
+    throw error;
+  });
+}
+
+async function runtimeFor(onLoading: (loading: Loading) => void): Promise<Runtime> {
   runtime ??= loadRuntime(onLoading);
-  const loaded = await runtime.catch((error: unknown) => {
+  return runtime.catch((error: unknown) => {
     runtime = null;
     throw error;
   });
-  onLoading({ what: "graph", done: 0, total: 0 });
-  const model: ModelConfig = order.run.model;
-  const made = createGenerator({ runtime: loaded, model });
-  generator = { runId: order.runId, made };
-  return made;
 }
 
 async function weightsFor(
   order: WriteOrder,
   onLoading: (loading: Loading) => void,
 ): Promise<WeightsAfter> {
-  const { runId, rounds, run } = order;
-  if (run.tuning?.method === "lora") throw new LoadError(ADAPTERS_ONLY);
+  const { runId, rounds } = order;
   const known = rounds === null ? undefined : kept.get(`${runId} ${rounds}`);
   if (known) return known;
   const found = await weightsAfter({ ...order, onLoading });
@@ -80,22 +78,32 @@ async function write(order: WriteOrder, isStopped: () => boolean): Promise<void>
   const { place, prompt, count, temperature, topP, seed } = order;
   const onLoading = (loading: Loading): void => tell({ kind: "loading", place, loading });
   const { rounds, weights } = await weightsFor(order, onLoading);
-  const writer = await generatorFor(order, onLoading);
+  const { tokenizer, generate } = await writerFor(order, onLoading);
   if (isStopped()) return;
   tell({ kind: "began", place, rounds });
   const startedAt = performance.now();
-  const stream = new TokenStream();
-  const tokens = encodeText(prompt === "" ? "\n" : prompt);
-  const options = { weights, prompt: Array.from(tokens), tokenCountMax: count, seed };
+  const stream = tokenizer.stream();
+  const stopIds = tokenizer.eosId === undefined ? [] : [tokenizer.eosId];
+  const options = { prompt: idsOf(prompt, tokenizer), tokenCountMax: count, seed, stopIds };
   let written = 0;
-  for await (const id of writer.generate({ ...options, temperature, topP })) {
+  let perSecond = 0;
+  for await (const id of generate(weights, { ...options, temperature, topP })) {
     if (isStopped()) return;
+    if (id === tokenizer.eosId) break;
     written += 1;
-    const perSecond = (written * 1_000) / Math.max(1, performance.now() - startedAt);
+    perSecond = (written * 1_000) / Math.max(1, performance.now() - startedAt);
     tell({ kind: "text", place, text: stream.push([id]), perSecond });
     // A stop that the page sends can only be heard between two turns of this thread.
-    if (written % 8 === 0) await nextTurn();
+    if (written % TURN_TOKENS === 0 || tokenizer.kind === "model") await nextTurn();
   }
+  tell({ kind: "text", place, text: stream.end(), perSecond });
+}
+
+/** A text begins with one token at least. */
+function idsOf(prompt: string, tokenizer: TextTokenizer): readonly number[] {
+  const ids = tokenizer.encode(prompt, { wrap: true });
+  if (ids.length > 0) return ids;
+  return tokenizer.bosId === undefined ? tokenizer.encode("\n") : [tokenizer.bosId];
 }
 
 function nextTurn(): Promise<void> {

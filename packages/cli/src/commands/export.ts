@@ -4,6 +4,7 @@ import { compareText } from "@manyhands/base/bytes";
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import { modelCardOf } from "../run/finalise.ts";
+import { withOrigin } from "../run/origin.ts";
 import { readRun, readWeights } from "../run/read-run.ts";
 import { findRunFolder, readSummaryIfFinished } from "../run/run-folder.ts";
 import { writeTrained } from "../run/trained-model.ts";
@@ -14,7 +15,8 @@ import type { SetExitCode } from "./set-exit-code.ts";
 const HELP = `
 Writes config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json
 and a model card: the weights after the newest closed round, also while the run goes on. Of a run
-of method lora it writes the adapter, as peft reads it. <dir> must be new, empty, or an earlier
+of method lora it writes the adapter, as peft reads it; of method full the model with its own
+tokenizer. <dir> must be new, empty, or an earlier
 export.`;
 
 type ExportFlags = { readonly license?: string; readonly json?: boolean };
@@ -51,7 +53,8 @@ async function exportRun(
     contributors: status.workers.filter((worker) => worker.updateCount > 0).length,
     license: flags.license ?? null,
   });
-  await writeTrained(folder, { run: state.run, weights: readWeights(run), tuned: null, card });
+  const weights = readWeights(run);
+  await withOrigin(run, (tuned) => writeTrained(folder, { run: state.run, weights, tuned, card }));
   const facts = { folder, rounds: state.roundsClosed, tokens: status.tokensCommitted };
   if (flags.json) printJson(io, { ...facts, files: (await readdir(folder)).sort(compareText) });
   else print(io, `Wrote ${folder}: the weights after ${facts.rounds} rounds.`);

@@ -33,7 +33,7 @@ export type PreparedRun = {
   readonly run: FrozenRun;
   readonly runId: RunId;
   readonly initialWeights: Float32Array;
-  /** Contents of the blobs that training reads, in the order of the protocol's blobsOf. */
+  /** Contents of the blobs that the run names, in the order of the protocol's namedBlobsOf. */
   readonly files: readonly Uint8Array[];
   /** What is trained on, if the run does not begin from nothing. */
   readonly tuned: TunedModel | null;
@@ -79,12 +79,18 @@ export function prepareRun(loaded: LoadedRunFile, overrides: RunOverrides = {}):
     run,
     runId: runIdOf(run),
     initialWeights: weights,
-    files: [...data.map(({ bytes }) => bytes), ...(tuned?.base ? [tuned.base.bytes] : [])],
+    files: filesOf(data, tuned),
     tuned,
     workers: overrides.workers ?? file.workers,
     license: file.license,
     dataParallelBatch: file.dataParallelBatch,
   };
+}
+
+function filesOf(data: LoadedRunFile["data"], tuned: TunedModel | null): readonly Uint8Array[] {
+  const files = data.map(({ bytes }) => bytes);
+  if (!tuned) return files;
+  return [...files, ...(tuned.base ? [tuned.base.bytes] : []), tuned.smallFiles];
 }
 
 /** What trains, and where it begins. */

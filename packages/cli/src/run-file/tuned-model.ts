@@ -1,11 +1,13 @@
 // The trained model that a run begins with: fetched, read, and for adapters packed into the base
 // file that workers get. Its tokenizer says what the data's bytes become.
+import { readdir } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { concatBytes, toHex } from "@manyhands/base/bytes";
 import { InputError } from "@manyhands/base/errors";
 import { blobRoot } from "@manyhands/base/hash";
 import { checkAdapterConfig } from "@manyhands/engine/adapters/config";
+import { readModelText } from "@manyhands/engine/checkpoint/model-files";
 import { ModelFolder } from "@manyhands/engine/checkpoint/model-folder";
 import { readExamples } from "@manyhands/engine/data/node-examples";
 import type { DataFile } from "@manyhands/engine/data/node-files";
@@ -15,7 +17,9 @@ import { openBase, platformSha256 } from "@manyhands/engine/quantize/base-cache"
 import { decodeBase, encodeBase } from "@manyhands/engine/quantize/base-file";
 import type { BaseModel } from "@manyhands/engine/quantize/base-model";
 import { readTokenizer } from "@manyhands/engine/tokenizer/node-tokenizer";
+import { encodeSmallFiles, SMALL_FILES } from "@manyhands/engine/tokenizer/small-files";
 import type { TextTokenizer } from "@manyhands/engine/tokenizer/text-tokenizer";
+import { TOKENIZER_BYTES_MAX } from "@manyhands/engine/tokenizer/tokenizer-json";
 import { resolveModel } from "@manyhands/hub/resolve";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import type { Tuning } from "@manyhands/protocol/tuning";
@@ -29,6 +33,8 @@ export type TunedModel = {
   readonly config: ModelConfig;
   readonly tokenizer: TextTokenizer;
   readonly tuning: Tuning;
+  /** Its small files in one piece, which tuning.files names. */
+  readonly smallFiles: Uint8Array;
   /** Adapters: the base, and its file's bytes. */
   readonly base?: { readonly model: BaseModel; readonly bytes: Uint8Array };
   /** All weights: the first ones. */
@@ -55,27 +61,47 @@ export async function openTunedModel(
   const files = await ModelFolder.open(found.folder);
   try {
     const { config } = files;
-    const own = {
-      folder: found.folder,
-      name: found.repo ?? reference,
-      commit: found.commit ?? null,
-      config,
-      tokenizer: await readTokenizer(found.folder, config.vocabSize),
-    };
+    const name = found.repo ?? basename(found.folder);
+    const revision = found.commit ?? null;
+    const tokenizer = await readTokenizer(found.folder, config.vocabSize);
+    const contents = await readSmallFiles(found.folder);
+    const smallFiles = encodeSmallFiles({ name, revision, files: contents });
+    const own = { folder: found.folder, name, commit: revision, config, tokenizer, smallFiles };
+    const named = blobOf(smallFiles);
     if (file.method === "full") {
-      return { ...own, tuning: { method: "full" }, weights: await files.readWeights() };
+      const weights = await files.readWeights();
+      return { ...own, tuning: { method: "full", files: named }, weights };
     }
-    return { ...own, ...(await adapted(files, file.lora, baseCache(environment))) };
+    const { tuning, base } = await adapted(files, file.lora, baseCache(environment));
+    return { ...own, tuning: { ...tuning, files: named }, base };
   } finally {
     await files.close();
   }
+}
+
+/** What the run says of a blob. */
+function blobOf(bytes: Uint8Array): { readonly byteLength: number; readonly root: string } {
+  return { byteLength: bytes.length, root: toHex(blobRoot(bytes, platformSha256)) };
+}
+
+async function readSmallFiles(folder: string): Promise<Record<string, string>> {
+  const there = new Set(await readdir(folder));
+  const files: Record<string, string> = {};
+  for (const name of SMALL_FILES) {
+    if (!there.has(name)) continue;
+    files[name] = await readModelText(join(folder, name), TOKENIZER_BYTES_MAX);
+  }
+  return files;
 }
 
 async function adapted(
   files: ModelFolder,
   lora: RunFile["lora"],
   cacheFolder: string,
-): Promise<Pick<TunedModel, "tuning" | "base">> {
+): Promise<{
+  readonly tuning: Extract<Tuning, { method: "lora" }>;
+  readonly base: NonNullable<TunedModel["base"]>;
+}> {
   if (!lora) throw new InputError("method lora needs a field lora, with r and loraAlpha");
   const { base: kind, ...adapter } = lora;
   checkAdapterConfig(files.config, adapter);
@@ -83,8 +109,7 @@ async function adapted(
   const bytes = concatBytes(...encodeBase(packed, platformSha256));
   // Views of the file's bytes: the packed weights are here once.
   const model = decodeBase(bytes, files.config, platformSha256);
-  const root = toHex(blobRoot(bytes, platformSha256));
-  const base = { kind, byteLength: bytes.length, root };
+  const base = { kind, ...blobOf(bytes) };
   return { tuning: { method: "lora", adapter, base }, base: { model, bytes } };
 }
 

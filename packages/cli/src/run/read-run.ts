@@ -118,7 +118,8 @@ export function readWeights(run: ReadRun): Float32Array {
   );
 }
 
-function readBlob(folder: string, root: string): Uint8Array {
+/** @throws DamagedBlobError */
+export function readBlob(folder: string, root: string): Uint8Array {
   const path = join(folder, "blobs", root.slice(0, 2), root.slice(2));
   if (!existsSync(path)) throw new DamagedBlobError(root, "it is not there");
   const bytes = readFileSync(path);

@@ -13,12 +13,17 @@ import { flatSource } from "@manyhands/engine/quantize/base-model";
 import { type FrozenRun, tokensPerStep } from "@manyhands/protocol/run-config";
 import type { TunedModel } from "../run-file/tuned-model.ts";
 
+/** A trained model that a run began with: its small files at least, and what it is called. */
+export type Origin = Pick<TunedModel, "folder" | "name" | "commit"> & {
+  readonly tokenizer: Pick<TunedModel["tokenizer"], "chat">;
+};
+
 export type TrainedModel = {
   readonly run: FrozenRun;
   /** The run's shared state: all weights, or the adapters'. */
   readonly weights: Float32Array;
-  /** What was trained on; null also where only the run's folder is known. */
-  readonly tuned: TunedModel | null;
+  /** What was trained on; null also where a run's folder does not tell. */
+  readonly tuned: Origin | null;
   readonly card: ModelCard;
 };
 
@@ -46,7 +51,7 @@ export async function writeTrained(folder: string, trained: TrainedModel): Promi
   }
   if (tuning || model.modelType === "gpt2") {
     throw new InputError("the files of the model that this run began with are not in its folder", {
-      hint: "take export/, which the run wrote when it ended",
+      hint: "the run is older than that: take export/, which it wrote when it ended",
     });
   }
   const files = exportFiles({ config: model, weights, card: trained.card });
@@ -76,12 +81,14 @@ function tunedCard({ run, tuned, card }: TrainedModel, kind: "adapter" | "model"
   });
 }
 
+type WholeOptions = Pick<TrainedModel, "run" | "weights"> & { readonly tuned: TunedModel | null };
+
 /** All weights of what was trained, with adapters merged in; undefined where that cannot be. */
 export async function wholeWeights({
   run,
   weights,
   tuned,
-}: Omit<TrainedModel, "card">): Promise<Float32Array | undefined> {
+}: WholeOptions): Promise<Float32Array | undefined> {
   const { model, tuning } = run;
   if (tuning?.method !== "lora" || !tuned?.base) return weights;
   if (architectureOf(model) === "bitnet") return undefined;

@@ -12,18 +12,25 @@ const CONFIG: LlamaConfig = {
   ...{ ropeTheta: 10_000, tieWordEmbeddings: true },
 };
 
-/** Writes a model of bytes with random weights into a folder. */
-export function writeTinyModel(folder: string): void {
+export type TinyModelOptions = {
+  /** A tokenizer.json, for so many tokens: bytes if left out. */
+  readonly tokenizer?: { readonly json: string; readonly vocabSize: number };
+};
+
+/** Writes a model with random weights into a folder. */
+export function writeTinyModel(folder: string, { tokenizer }: TinyModelOptions = {}): void {
+  const config = { ...CONFIG, vocabSize: tokenizer?.vocabSize ?? CONFIG.vocabSize };
   const card = {
     ...{ name: "tiny", runId: "0".repeat(64), license: "mit", dataset: [], validationBps: 100 },
     ...{ recipe: {}, tokens: 0, rounds: 0, valLoss: null, contributors: 1 },
   };
   // First weights have matrices of zeros, which no trained model has (DoRA divides by their norm).
   const random = new Random(1, 0);
-  const weights = initialWeights(CONFIG, 1).map((weight) => weight + 0.1 * (random.unit() - 0.5));
-  const files = exportFiles({ config: CONFIG, weights, card });
+  const weights = initialWeights(config, 1).map((weight) => weight + 0.1 * (random.unit() - 0.5));
+  const files = exportFiles({ config, weights, card });
   mkdirSync(folder, { recursive: true });
   for (const { name, bytes } of files) writeFileSync(join(folder, name), bytes);
+  if (tokenizer) writeFileSync(join(folder, "tokenizer.json"), tokenizer.json);
 }
 
 /** Lines with a pattern that can be learnt. */

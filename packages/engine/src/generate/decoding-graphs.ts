@@ -9,10 +9,10 @@ import { headSize, isGpt2, isSliding, keyValueHeads, type ModelConfig } from "..
 import {
   type Decoder,
   type DecoderOptions,
+  decoderStates,
   type Lookup,
   lookup,
   type Positions,
-  statesBy,
   weightTensors,
 } from "../model/decoder.ts";
 import type { KeyValue } from "../model/layers.ts";
@@ -67,7 +67,7 @@ export function prefillGraph(form: Form, time: number): Graph {
   const layers: KeyValue[] = [];
   const cache = (_layer: number, fresh: KeyValue): undefined => void layers.push(fresh);
   const decoder = form.decoder({ cache });
-  const states = statesBy(decoder, form.find, form.tokens(time));
+  const states = decoderStates(decoder, form.find, form.tokens(time));
   const last = ir.gather(states, ir.input("last", [1], "i32"));
   return graphOf({ ...form.output(decoder, last), ...namedKeyValues(layers) });
 }
@@ -102,6 +102,6 @@ export function stepGraph(form: Form, { model, size }: Window): Graph {
         },
       };
   const decoder = form.decoder({ positions, cache });
-  const state = statesBy(decoder, form.find, form.tokens(1));
+  const state = decoderStates(decoder, form.find, form.tokens(1));
   return graphOf({ ...form.output(decoder, state), ...namedKeyValues(layers) });
 }

@@ -43,7 +43,7 @@ export type GenerateTunedOptions = Omit<GenerateOptions, "weights"> & {
   readonly adapters: Float32Array;
 };
 
-/** Graphs whose embedding is looked up outside, whose matrices are packed, and that give y [1, C]. */
+/** Graphs with packed matrices, whose embedding is looked up outside, and that give y [1, C]. */
 function tunedForm(setup: Setup): Form {
   const { model } = setup;
   const embedding = embeddingName(model);

@@ -150,16 +150,20 @@ export function lookup(weights: Weights, prefix = ""): Lookup {
  * @returns   [B·T, V]
  */
 export function decoderLogits(decoder: Decoder, weights: Weights, ids: Tensor): Tensor {
-  return decoder.head(lookup(weights), decoderStates(decoder, weights, ids));
+  const states = decoderStates(decoder, (prefix) => lookup(weights, prefix), ids);
+  return decoder.head(lookup(weights), states);
 }
 
-/** What the head sees: ids [B, T] → [B·T, C]. */
-export function decoderStates(decoder: Decoder, weights: Weights, ids: Tensor): Tensor {
-  return statesBy(decoder, (prefix) => lookup(weights, prefix), ids);
-}
-
-/** The same with weights that are found otherwise, by the prefix of a block or "". */
-export function statesBy(decoder: Decoder, find: (prefix: string) => Lookup, ids: Tensor): Tensor {
+/**
+ * What the head sees: ids [B, T] → [B·T, C].
+ *
+ * @param find weights by the prefix of a block, or ""
+ */
+export function decoderStates(
+  decoder: Decoder,
+  find: (prefix: string) => Lookup,
+  ids: Tensor,
+): Tensor {
   const [batch = 1, time = 1] = ids.shape;
   let x = decoder.embed(find(""), ids);
   for (let layer = 0; layer < decoder.layerCount; layer++) {

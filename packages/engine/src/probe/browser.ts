@@ -2,6 +2,7 @@
 // take. It deliberately loads the runtime's files only when the probe asks for a backend.
 import { withHostState } from "../runtime/host-state.ts";
 import type { StatefulRuntime } from "../runtime/runtime.ts";
+import { pageMemoryBytes } from "./page-memory.ts";
 import { type Candidate, isCanary, type ProbeOptions, type ProbeStore } from "./probe.ts";
 import { measureSpeed } from "./speed.ts";
 
@@ -26,11 +27,6 @@ export type PageGlobals = {
   removeEventListener?(name: "pagehide", listener: () => void): void;
 };
 
-const GIB = 2 ** 30;
-/** A tab is killed well before the device's memory is used up. */
-const MEMORY_SHARE = 0.25;
-/** What phones without deviceMemory (iOS) let a page have: GPU and heap together. */
-const MEMORY_UNKNOWN = 0.9 * GIB;
 const THREADS_MAX = 4;
 
 /**
@@ -96,11 +92,10 @@ export function browserProbe(page: PageGlobals, files?: string): ProbeOptions {
       return measureSpeed(open, now, durationMs);
     },
   };
-  const memory = navigator.deviceMemory;
   return {
     // WASM answers within the probe's time on every device; a GPU may take it all.
     candidates: navigator.gpu === undefined ? [wasm] : [wasm, gpu],
-    memoryBytesMax: memory === undefined ? MEMORY_UNKNOWN : memory * GIB * MEMORY_SHARE,
+    memoryBytesMax: pageMemoryBytes(navigator),
     store: pageStore(page),
     sleep: (ms) => new Promise((resolve) => page.setTimeout(resolve, ms)),
     now,

@@ -126,7 +126,7 @@ function adaptedDecoder(
   return { decoder: decoderOf(model, { linear }), weight: weightsOf(setup, prefix) };
 }
 
-/** A block's adapters as inputs, by the modules' names within it or, if told, by their whole names. */
+/** A block's adapters as inputs: by the modules' names within it, after a lead if there is one. */
 export function adapterTensors(
   { model, adapter }: Pick<AdapterSetup, "model" | "adapter">,
   prefix: string,

@@ -2,6 +2,7 @@
 // two rounds side by side.
 import { type ReactNode, useId, useState } from "react";
 import type { RunView } from "../../feed/run-view.ts";
+import { writingMemory } from "../../model/memory.ts";
 import type { WriteOrder } from "../../model/model-news.ts";
 import { texts } from "../../texts.ts";
 import { Button, Card, Meter, Notice, Slider, Switch, Title } from "../../ui/parts.tsx";
@@ -28,9 +29,6 @@ const DEFAULTS: Choices = {
   seed: 1,
   compared: null,
 };
-/** Weights, keys and values, the runtime and its copies: about so many bytes per parameter. */
-const BYTES_PER_PARAMETER = 12;
-const RUNTIME_MEMORY_BYTES = 60e6;
 
 export function ModelScreen(): ReactNode {
   const { view, token } = useThisRun();
@@ -61,7 +59,8 @@ function Desk({ view, token, run }: DeskProps): ReactNode {
   const [choices, setChoices] = useState(DEFAULTS);
   const [prompt, setPrompt] = useState(DEFAULTS.prompt);
   const closed = view.status?.round ?? 0;
-  const parameters = view.status?.parameters ?? 0;
+  const { needBytes, mayBytes, isTooLarge } = writingMemory(run);
+  const isBytes = run.tokenizer === "bytes";
   const change = (part: Partial<Choices>): void => setChoices({ ...choices, ...part });
   const write = (): void => {
     const { compared, ...rest } = choices;
@@ -81,23 +80,26 @@ function Desk({ view, token, run }: DeskProps): ReactNode {
             {model.isBusy ? (
               <Button onClick={model.stop}>{words.stop}</Button>
             ) : (
-              <Button kind="main" icon="model" onClick={write}>
+              <Button kind="main" icon="model" disabled={isTooLarge} onClick={write}>
                 {words.generate}
               </Button>
             )}
-            <span className="soft small">
-              {words.memory(parameters * BYTES_PER_PARAMETER + RUNTIME_MEMORY_BYTES)}
-            </span>
+            <span className="soft small">{words.memory(needBytes)}</span>
           </div>
         </Card>
+        {isTooLarge ? (
+          <Notice kind="bad" title={words.tooLargeTitle}>
+            {words.tooLarge(needBytes, mayBytes)}
+          </Notice>
+        ) : null}
         <div className={shownTexts.length > 1 ? "grid two" : "grid"}>
           {shownTexts.map((text, place) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: a text's place is what it is
-            <Story key={place} text={text} prompt={prompt} isNewest={place === 0} />
+            <Story key={place} {...{ text, prompt, isBytes }} isNewest={place === 0} />
           ))}
         </div>
       </div>
-      <ChoicesCard choices={choices} closed={closed} change={change} />
+      <ChoicesCard {...{ choices, closed, isBytes, change }} />
     </div>
   );
 }
@@ -123,10 +125,11 @@ function Prompt({ value, onChange }: PromptProps): ReactNode {
 type ChoicesCardProps = {
   readonly choices: Choices;
   readonly closed: number;
+  readonly isBytes: boolean;
   readonly change: (part: Partial<Choices>) => void;
 };
 
-function ChoicesCard({ choices, closed, change }: ChoicesCardProps): ReactNode {
+function ChoicesCard({ choices, closed, isBytes, change }: ChoicesCardProps): ReactNode {
   const { model } = texts;
   const { temperature, topP, count, compared, seed } = choices;
   return (
@@ -149,7 +152,7 @@ function ChoicesCard({ choices, closed, change }: ChoicesCardProps): ReactNode {
         <Slider
           label={model.length}
           {...{ value: count, min: 50, max: 2_000, step: 50 }}
-          words={model.characters(count)}
+          words={isBytes ? model.characters(count) : model.tokens(count)}
           onChange={(value) => change({ count: value })}
         />
         <Slider

@@ -10,9 +10,11 @@ export type StoryProps = {
   readonly text: Text | null;
   readonly prompt: string;
   readonly isNewest: boolean;
+  /** Whether a token is a byte. */
+  readonly isBytes: boolean;
 };
 
-export function Story({ text, prompt, isNewest }: StoryProps): ReactNode {
+export function Story({ text, prompt, isNewest, isBytes }: StoryProps): ReactNode {
   const { model } = texts;
   if (text === null) {
     return (
@@ -40,7 +42,7 @@ export function Story({ text, prompt, isNewest }: StoryProps): ReactNode {
       )}
       {rounds !== null && perSecond > 0 ? (
         <p className="soft small" role="status">
-          {model.verified} {isWriting ? "" : model.perSecond(perSecond)}
+          {model.verified} {isWriting ? "" : model.perSecond(perSecond, isBytes)}
         </p>
       ) : null}
     </Card>
@@ -53,10 +55,12 @@ function LoadingLine({ loading }: { readonly loading: Loading }): ReactNode {
   const words = {
     weights: model.fetching(model.fetchWeights),
     rounds: model.following(done, total),
+    base: model.fetching(model.fetchBase),
+    words: model.fetching(model.fetchWords),
     runtime: model.fetching(model.fetchRuntime),
     graph: model.preparing,
   }[what];
-  const isBytes = what === "weights" || what === "runtime";
+  const isBytes = what !== "rounds" && what !== "graph";
   return (
     <div className="stack tight">
       <p className="soft small" role="status">
