@@ -50,20 +50,16 @@ function anvil(): string {
   return join(folder, `anvil-${platform}`, "bin", "anvil");
 }
 
-export async function openAnvil(): Promise<TestChain> {
-  const flags = [
-    "--port",
-    "0",
-    "--chain-id",
-    String(CHAIN_ID),
-    "--base-fee",
-    "0",
-    "--gas-price",
-    "0",
-  ];
-  const child = spawn(anvil(), [...flags, "--timestamp", "1800000000", "--hardfork", "osaka"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
+/** Like our local chain: gas costs nothing, and each transaction has its block at once. */
+const LIKE_OURS = ["--base-fee", "0", "--gas-price", "0", "--timestamp", "1800000000"];
+
+export function openAnvil(): Promise<TestChain> {
+  return openAnvilWith(CHAIN_ID, LIKE_OURS);
+}
+
+export async function openAnvilWith(chainId: number, flags: readonly string[]): Promise<TestChain> {
+  const place = ["--port", "0", "--chain-id", String(chainId), "--hardfork", "osaka"];
+  const child = spawn(anvil(), [...place, ...flags], { stdio: ["ignore", "pipe", "ignore"] });
   const url = `http://${await listening(child)}`;
   return {
     name: "anvil",
@@ -91,8 +87,16 @@ async function listening(child: ChildProcess): Promise<string> {
   return fail("anvil ended before it listened");
 }
 
-async function ask(url: string, method: string, params: readonly unknown[]): Promise<void> {
+/** @returns its result @throws if it is an error */
+export async function ask(
+  url: string,
+  method: string,
+  params: readonly unknown[],
+): Promise<unknown> {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
   const headers = { "content-type": "application/json" };
-  await (await fetch(url, { method: "POST", headers, body })).json();
+  const answer = await (await fetch(url, { method: "POST", headers, body })).json();
+  const { result, error } = answer as { result: unknown; error?: unknown };
+  if (error !== undefined) fail(`${method}: ${JSON.stringify(error)}`);
+  return result;
 }

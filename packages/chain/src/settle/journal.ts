@@ -19,24 +19,28 @@ const SCHEMA = `
   ) STRICT;
   CREATE TABLE IF NOT EXISTS transactions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, purpose TEXT NOT NULL, sender TEXT NOT NULL,
-    nonce INTEGER NOT NULL, hash TEXT NOT NULL UNIQUE, raw TEXT NOT NULL, state TEXT NOT NULL
+    nonce INTEGER NOT NULL, hash TEXT NOT NULL UNIQUE, raw TEXT NOT NULL, state TEXT NOT NULL,
+    block INTEGER NOT NULL DEFAULT 0
   ) STRICT;
 `;
 
 /**
  * signed: maybe sent, not yet final · mined: it happened · failed: it reverted · dead: another
- * transaction has its nonce, so it can never happen.
+ * transaction has its nonce, so it can never happen. Several of one nonce are one transaction at
+ * different fees: whichever is mined counts.
  */
 export type TransactionState = "signed" | "mined" | "failed" | "dead";
 
 export type Transaction = {
-  /** What it is for; at most one of a purpose is signed or mined. */
+  /** What it is for; at most one nonce of a purpose is signed or mined. */
   readonly purpose: string;
   readonly sender: Address;
   readonly nonce: number;
   readonly hash: Hex;
   readonly raw: Hex;
   readonly state: TransactionState;
+  /** The chain's newest block when it was signed. */
+  readonly block: number;
 };
 
 export type StoredSettlement = {
@@ -118,29 +122,46 @@ export class Journal {
     this.#run(sql, sequence, attestor.toLowerCase(), signature);
   }
 
-  /** The one of this purpose that is signed or mined. */
+  /** The newest of this purpose that is signed or mined. */
   transaction(purpose: string): Transaction | undefined {
-    return this.transactions().find(
-      (one) => one.purpose === purpose && (one.state === "signed" || one.state === "mined"),
-    );
+    const alive = "purpose = ? AND state IN ('signed', 'mined')";
+    return this.#transactions(alive, purpose).at(-1);
   }
 
   /** Oldest first. */
   transactions(): readonly Transaction[] {
-    return this.#all("SELECT * FROM transactions ORDER BY id").map((row) => ({
+    return this.#transactions("TRUE");
+  }
+
+  /** Those that may still happen, oldest first. */
+  unfinished(): readonly Transaction[] {
+    return this.#transactions("state = 'signed'");
+  }
+
+  /** Those of the same purpose and nonce: it, and what was to take its place. Oldest first. */
+  attempts({ purpose, sender, nonce }: Transaction): readonly Transaction[] {
+    const one = "purpose = ? AND sender = ? AND nonce = ?";
+    return this.#transactions(one, purpose, sender, nonce);
+  }
+
+  #transactions(where: string, ...values: SQLInputValue[]): readonly Transaction[] {
+    const sql = `SELECT * FROM transactions WHERE ${where} ORDER BY id`;
+    return this.#all(sql, ...values).map((row) => ({
       purpose: String(row["purpose"]),
       sender: hexOf(row["sender"]),
       nonce: Number(row["nonce"]),
       hash: hexOf(row["hash"]),
       raw: hexOf(row["raw"]),
       state: String(row["state"]) as TransactionState,
+      block: Number(row["block"]),
     }));
   }
 
-  putTransaction({ purpose, sender, nonce, hash, raw }: Omit<Transaction, "state">): void {
-    const columns = "(purpose, sender, nonce, hash, raw, state)";
-    const sql = `INSERT INTO transactions ${columns} VALUES (?, ?, ?, ?, ?, 'signed')`;
-    this.#run(sql, purpose, sender, nonce, hash, raw);
+  putTransaction(given: Omit<Transaction, "state">): void {
+    const { purpose, sender, nonce, hash, raw, block } = given;
+    const columns = "(purpose, sender, nonce, hash, raw, block, state)";
+    const sql = `INSERT INTO transactions ${columns} VALUES (?, ?, ?, ?, ?, ?, 'signed')`;
+    this.#run(sql, purpose, sender, nonce, hash, raw, block);
   }
 
   putState(hash: Hex, state: TransactionState): void {

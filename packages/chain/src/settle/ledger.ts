@@ -2,19 +2,35 @@
 // that attestors sign. Not its signatures, and not the chain.
 import { type Bytes, fromHex, toHex, uint64, utf8 } from "@manyhands/base/bytes";
 import { canonicalJson } from "@manyhands/base/canonical";
-import { type Decoded, hex, integer, list, object, oneOf, text } from "@manyhands/base/decode";
+import {
+  type Decoded,
+  type Decoder,
+  fallback,
+  hex,
+  integer,
+  list,
+  object,
+  oneOf,
+  text,
+} from "@manyhands/base/decode";
 import { hashLeaf, merkleRoot, sha256 } from "@manyhands/base/hash";
 import type { EventOf, RunEvent } from "@manyhands/protocol/events";
 import { WORKERS_MAX } from "@manyhands/protocol/limits";
 import type { Pay } from "@manyhands/protocol/pay";
 import type { RunState } from "@manyhands/protocol/state";
+import {
+  type BundleScores,
+  bundleScoresDecoder,
+  NO_EVIDENCE,
+  type ScoreEvidence,
+} from "../scores/evidence.ts";
 import { CreditTree } from "./credit-tree.ts";
 import { type Earned, PayBook } from "./pay-book.ts";
 import type { Posting } from "./posting.ts";
 
 const UNITS_CHARS_MAX = 39; // 2¹²⁸ in decimals
 
-export const bundleDecoder = object({
+const bundleFields = object({
   form: oneOf("manyhands settlement 1"),
   runId: hex(32),
   /** The run's number in the registry. */
@@ -32,8 +48,13 @@ export const bundleDecoder = object({
     max: WORKERS_MAX + 2,
   }),
   total: text(UNITS_CHARS_MAX),
+  /** Absent where no validators score. */
+  scores: fallback<BundleScores | undefined>(bundleScoresDecoder, undefined),
 });
-export type Bundle = Decoded<typeof bundleDecoder>;
+export type Bundle = Omit<Decoded<typeof bundleFields>, "scores"> & {
+  readonly scores?: BundleScores | undefined;
+};
+export const bundleDecoder: Decoder<Bundle> = bundleFields;
 
 /** Its place on the chain. */
 export type BundlePlace = Pick<Bundle, "onChainRunId" | "sequence">;
@@ -46,11 +67,16 @@ export type LedgerRow = { readonly sequence: number; readonly head: string };
 /** The run's accounts, row by row. */
 export class PayLedger {
   readonly book: PayBook;
+  readonly #pay: Pay;
+  readonly #evidence: ScoreEvidence;
   readonly #leaves: Bytes[] = [];
   #closed: (Closed & { readonly weightsRoot: string }) | null = null;
 
-  constructor(pay: Pay) {
-    this.book = new PayBook(pay);
+  /** @param evidence of the windows' scores, where validators score */
+  constructor(pay: Pay, evidence: ScoreEvidence = NO_EVIDENCE) {
+    this.#pay = pay;
+    this.#evidence = evidence;
+    this.book = new PayBook(pay, evidence);
   }
 
   /** @param state after the event */
@@ -62,10 +88,17 @@ export class PayLedger {
     this.#closed = { round, rows: sequence + 1, head, weightsRoot };
   }
 
-  /** @returns null while nothing was earned by anybody who has an account */
+  /** Whether a settlement may end here: anywhere, or where scores are known, with a window. */
+  get canSettle(): boolean {
+    if (!this.#pay.scores) return true;
+    const scored = this.book.scored.at(-1);
+    return scored !== undefined && scored.lastRound === this.#closed?.round;
+  }
+
+  /** @returns null while nothing was earned by anybody who has an account, or not scored yet */
   bundle(state: RunState, place: BundlePlace): Bundle | null {
     const earned = this.book.earned();
-    if (!this.#closed || earned.length === 0) return null;
+    if (!this.#closed || earned.length === 0 || !this.canSettle) return null;
     const count = uint64(this.#leaves.length);
     const roundsRoot = hashLeaf("manyhands/rounds/v1", count, merkleRoot(this.#leaves));
     return {
@@ -76,7 +109,12 @@ export class PayLedger {
       roundsRoot: toHex(roundsRoot),
       accounts: earned.map(({ account, cumulative }) => ({ account, cumulative: `${cumulative}` })),
       total: `${totalOf(earned)}`,
+      ...(this.#pay.scores ? { scores: this.#scoresOf(place) } : {}),
     };
+  }
+
+  #scoresOf({ sequence }: BundlePlace): BundleScores {
+    return this.#evidence.partOf(sequence, this.book.scored.length);
   }
 }
 
