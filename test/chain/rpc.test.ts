@@ -54,6 +54,7 @@ test("the one that was to be replaced is mined after all: it counts", LIMIT, asy
   await weather.untilWaiting();
   await weather.mine(3, DEAR);
   await killed;
+  await weather.mine();
   // Another node still has the first one.
   await weather.ask("eth_sendRawTransaction", weather.transactions()[0]?.raw);
   await weather.mine();
