@@ -1,6 +1,7 @@
 // The port behind which a run is settled: what the server tells of settlements and of money, and
 // what it hands on. No chain and no money here: who settles is beside the coordinator.
 import type { Result } from "@manyhands/base/result";
+import type { ScoreDesk } from "./score-desk.ts";
 
 export type SettlementEntry = {
   readonly sequence: number;
@@ -60,6 +61,8 @@ export type AccountStanding = {
 
 /** A run's settlements, as somebody beside the coordinator keeps them. */
 export type SettlementDesk = {
+  /** Where the run's validators score its windows; absent where accepted tokens count. */
+  readonly scores?: ScoreDesk | undefined;
   /** Oldest first. */
   list(): readonly SettlementEntry[];
   /** The bundle's canonical text; null if there is none of this number. */

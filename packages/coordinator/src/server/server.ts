@@ -15,6 +15,7 @@ import { frontPage } from "./page.ts";
 import { addPayRoutes } from "./pay-routes.ts";
 import { RunGate } from "./run-gate.ts";
 import { addRunRoutes } from "./run-routes.ts";
+import { addScoreRoutes } from "./score-routes.ts";
 import { openSecureDoor, type SecureDoorOptions } from "./secure-door.ts";
 import { addSettlementRoutes } from "./settlement-routes.ts";
 import { addStaticPage, readPage } from "./static-page.ts";
@@ -73,6 +74,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   addBlobRoutes(app, gate);
   addSettlementRoutes(app, gate);
   addPayRoutes(app, gate);
+  addScoreRoutes(app, gate);
   addOwnerRoutes(app, { gate, maker: options.maker });
   addPublicRoutes(app, options);
   const endSockets = addControlSockets(app.server, { runs, meter, limits, now });

@@ -1,0 +1,97 @@
+// A run's windows as they come and go: opened when their last round closes, said of by validators,
+// closed by what they said, by later rounds, or by the owner. No clock, and no network.
+import { err, type Result } from "@manyhands/base/result";
+import { type LogEnd, lastRoundOf } from "./evidence.ts";
+import type { ScoreCommit, ScoreReveal, Transcript } from "./messages.ts";
+import type { ScoreStore } from "./score-store.ts";
+import {
+  afterRounds,
+  closeReveals,
+  openWindow,
+  type ScoreReject,
+  type ScoreTerms,
+  type ScoreWindow,
+  sealCommits,
+  takeCommit,
+  takeReveal,
+  transcriptOf,
+} from "./score-window.ts";
+
+export type ScoreKeeperOptions = {
+  readonly store: ScoreStore;
+  readonly terms: ScoreTerms;
+  /** Cheap: asked at every look. */
+  readonly end: () => LogEnd;
+};
+
+export class ScoreKeeper {
+  readonly #options: ScoreKeeperOptions;
+
+  constructor(options: ScoreKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** From the first on, as the run's rounds have left them. */
+  windows(): readonly ScoreWindow[] {
+    const { store, terms, end } = this.#options;
+    const now = end();
+    const known = store.windows();
+    for (const one of known) {
+      if (afterRounds(terms, one, now.roundsClosed) !== one) this.#pass(one.window, now);
+    }
+    for (let next = known.length; ; next++) {
+      const lastRound = lastRoundOf(next, terms.pay.settleEvery, now);
+      if (lastRound === null) return store.windows();
+      store.change(next, (there) => ({ ok: true, value: there ?? openWindow(next, lastRound) }));
+      this.#pass(next, now);
+    }
+  }
+
+  commit(window: number, said: ScoreCommit): Result<ScoreWindow, ScoreReject> {
+    return this.#change(window, (now) => takeCommit(this.#options.terms, now, said));
+  }
+
+  reveal(window: number, said: ScoreReveal): Result<ScoreWindow, ScoreReject> {
+    return this.#change(window, (now) => takeReveal(this.#options.terms, now, said));
+  }
+
+  /** The first window that somebody is waited for; null if there is none. */
+  waiting(): ScoreWindow | null {
+    return this.windows().find(({ phase }) => phase !== "closed") ?? null;
+  }
+
+  /** The owner waits no longer: ends the phase of the first window that somebody is waited for. */
+  endPhase(): ScoreWindow | null {
+    const waiting = this.waiting();
+    if (!waiting) return null;
+    const ended = this.#change(waiting.window, (now) => ({
+      ok: true,
+      value: now.phase === "commit" ? sealCommits(now) : closeReveals(now),
+    }));
+    return ended.ok ? ended.value : null;
+  }
+
+  /** What is known for good: closed windows, from the first on, up to one that is not. */
+  transcripts(): readonly Transcript[] {
+    const windows = this.windows();
+    const open = windows.findIndex(({ phase }) => phase !== "closed");
+    return (open < 0 ? windows : windows.slice(0, open)).map(transcriptOf);
+  }
+
+  #pass(window: number, { roundsClosed }: LogEnd): void {
+    this.#change(window, (now) => ({
+      ok: true,
+      value: afterRounds(this.#options.terms, now, roundsClosed),
+    }));
+  }
+
+  #change(
+    window: number,
+    decide: (now: ScoreWindow) => Result<ScoreWindow, ScoreReject>,
+  ): Result<ScoreWindow, ScoreReject> {
+    return this.#options.store.change(window, (now) => {
+      if (now) return decide(now);
+      return err({ code: "score/window", message: `window ${window} has not ended yet` });
+    });
+  }
+}
