@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { utf8 } from "@manyhands/base/bytes";
 import { InputError } from "@manyhands/base/errors";
-import { blobsOf, frozenRunDecoder } from "@manyhands/protocol/run-config";
+import { frozenRunDecoder, namedBlobsOf } from "@manyhands/protocol/run-config";
 import fc from "fast-check";
 import { LOCAL_CHAIN } from "../pay/local-chain.ts";
 import { writeTinyModel } from "../testing/tiny-model.ts";
@@ -237,7 +237,7 @@ test("a run that trains on: adapters are the fragments, the base is a blob of th
   const names = run.fragments.map(({ name }) => name);
   assert.equal(names[0], "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
   assert.equal(names.length, 2 * 7 * 2, "two tensors for each of seven matrices of two layers");
-  const blobs = blobsOf(run);
+  const blobs = namedBlobsOf(run);
   assert.deepEqual(
     files.map(({ length }) => length),
     blobs.map(({ byteLength }) => byteLength),

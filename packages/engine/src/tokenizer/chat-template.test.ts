@@ -88,3 +88,59 @@ test("what a template refuses is an error with its words; what is no template, a
   assert.equal(new ChatTemplate("x".repeat(1_000_000)).source.length, 1_000_000);
   assert.throws(() => new ChatTemplate("x".repeat(1_000_001)), InputError);
 });
+
+const ENDLESS: readonly (readonly [string, string, RegExp])[] = [
+  ["a range", "{% for i in range(10**9) %}{% endfor %}", /a range of 1000000000 numbers/],
+  ["a range of ranges", nested("range(99999)", 3), /more than \d+ steps/],
+  ["empty loops over a list", `{% set x = range(9999) %}${nested("x", 3)}`, /steps/],
+  ["a list that doubles", doubling("x + x", "[1]"), /a list of \d+ items/],
+  ["a text that doubles", doubling("x ~ x", "'ab'"), /a text of \d+ characters/],
+  [
+    "large texts, again and again",
+    "{% set x = range(99999) | join %}{% for i in range(99999) %}{{ x | upper | length }}{% endfor %}",
+    /steps/,
+  ],
+];
+
+function nested(over: string, depth: number): string {
+  const names = Array.from({ length: depth }, (_, i) => `i${i}`);
+  const open = names.map((name) => `{% for ${name} in ${over} %}`);
+  return `${open.join("")}${"{% endfor %}".repeat(depth)}`;
+}
+
+function doubling(sum: string, first: string): string {
+  const loop = `{% for i in range(60) %}{% set ns.x = ${sum.replaceAll("x", "ns.x")} %}{% endfor %}`;
+  return `{% set ns = namespace(x=${first}) %}${loop}`;
+}
+
+for (const [name, source, expected] of ENDLESS) {
+  test(`a template that would not end is refused: ${name}`, () => {
+    const template = new ChatTemplate(source);
+    assert.throws(
+      () => template.render({ messages: TURNS }),
+      (error) =>
+        error instanceof InputError &&
+        /does not end in time/.test(error.message) &&
+        expected.test(error.message),
+    );
+  });
+}
+
+test("a template that calls itself for ever is refused", () => {
+  const template = new ChatTemplate("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}");
+  assert.throws(() => template.render({ messages: TURNS }), ChatError);
+});
+
+test("a template that is too long to be read in time is refused before", () => {
+  assert.throws(() => new ChatTemplate(`x${" ".repeat(1_001)}`), /more than 1000 spaces in a row/);
+  assert.throws(() => new ChatTemplate("x".repeat(200_001)), /200001 characters is too long/);
+});
+
+test("a long conversation is within the budget", () => {
+  const messages = Array.from(
+    { length: 1_000 },
+    (_, i) => TURNS[i % 4] ?? { role: "", content: "" },
+  );
+  const text = new ChatTemplate(CHATML).render({ messages });
+  assert.equal(text.split("<|im_start|>").length, 1_001);
+});

@@ -1,8 +1,9 @@
 // Conversations in the form that a model's makers gave them: their Jinja template, rendered by
 // Hugging Face's JavaScript Jinja, and which part of the result the assistant wrote.
-// A template is a program of the model's publisher: it sees the conversation, and nothing else.
-import { Template } from "@huggingface/jinja";
+// A template is a program of the model's publisher: it sees the conversation, and nothing else, and
+// does no more than a budget allows (bounded-template.ts).
 import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
+import { BoundedTemplate, TemplateBudgetError } from "./bounded-template.ts";
 
 /** One turn of a `messages` list. Further members (tool_calls, …) go to the template too. */
 export type ChatMessage = {
@@ -36,7 +37,10 @@ export class ChatError extends ManyhandsError {
   override readonly name = "ChatError";
 }
 
-const TEMPLATE_CHARS_MAX = 1_000_000;
+/** Ten times the longest that is published. */
+const TEMPLATE_CHARS_MAX = 200_000;
+/** The library's reader takes the square of the time for a run of spaces. */
+const SPACES_MAX = 1_000;
 const GENERATION = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 /** Unicode's noncharacters: no text means them, so one that the conversation lacks is found. */
 const NONCHARACTERS = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
@@ -54,9 +58,9 @@ const DAY = {
 export class ChatTemplate {
   /** What the publisher wrote, as it is copied beside an adapter. */
   readonly source: string;
-  readonly #template: Template;
+  readonly #template: BoundedTemplate;
   /** Has the template marks of its own around what the assistant writes? */
-  readonly #marked: Template | undefined;
+  readonly #marked: BoundedTemplate | undefined;
   readonly #tokens: { readonly [name: string]: string };
   readonly #controls: readonly string[];
 
@@ -84,7 +88,8 @@ export class ChatTemplate {
   /**
    * What transformers' apply_chat_template gives with tokenize=False.
    *
-   * @throws ChatError if the template refuses the conversation
+   * @throws ChatError           if the template refuses the conversation
+   * @throws TemplateBudgetError if it does not come to an end
    */
   render(conversation: Conversation, options: RenderOptions = {}): string {
     return this.#render(this.#template, conversation, { generationPrompt: false, ...options });
@@ -161,7 +166,7 @@ export class ChatTemplate {
   }
 
   #render(
-    template: Template,
+    template: BoundedTemplate,
     conversation: Conversation,
     options: RenderOptions,
     marks: { readonly [name: string]: string } = {},
@@ -177,6 +182,8 @@ export class ChatTemplate {
         fixed_strftime: (format: string) => strftime(format),
       });
     } catch (cause) {
+      // Not this conversation's fault: the next one would take as long.
+      if (cause instanceof TemplateBudgetError) throw cause;
       throw new ChatError(`the model's chat template refuses it: ${messageOf(cause)}`, {
         cause,
         hint: "write the roles in the order that the model knows: system, user, assistant, user, …",
@@ -197,14 +204,22 @@ export class ChatTemplate {
   }
 }
 
-function parse(source: string): Template {
+function parse(source: string): BoundedTemplate {
   if (source.length > TEMPLATE_CHARS_MAX) {
     throw new InputError(`a chat template of ${source.length} characters is too long`, {
       hint: `at most ${TEMPLATE_CHARS_MAX} characters`,
     });
   }
+  if (new RegExp(`\\s{${SPACES_MAX + 1}}`).test(source)) {
+    throw new InputError(
+      `a chat template with more than ${SPACES_MAX} spaces in a row is refused`,
+      {
+        hint: "remove them, and give it with --chat-template",
+      },
+    );
+  }
   try {
-    return new Template(source.replace(/\bstrftime_now\b/g, "fixed_strftime"));
+    return new BoundedTemplate(source.replace(/\bstrftime_now\b/g, "fixed_strftime"));
   } catch (cause) {
     throw new InputError(`the model's chat template cannot be read: ${messageOf(cause)}`, {
       cause,
