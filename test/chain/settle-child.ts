@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ChainClient } from "@manyhands/chain/settle/client";
 import { Contracts } from "@manyhands/chain/settle/contracts";
+import { Funding } from "@manyhands/chain/settle/funding";
 import { Journal } from "@manyhands/chain/settle/journal";
 import { type Bundle, postingOf } from "@manyhands/chain/settle/ledger";
 import { signPosting } from "@manyhands/chain/settle/posting";
@@ -38,8 +39,9 @@ const onStep: OnStep = (step) => {
 };
 
 const sender = new Sender({ client, journal, account: keyed("owner"), onStep });
+const parts = { runId: "ab".repeat(32), pay, contracts, journal, sender };
 const settler = new Settler({
-  ...{ runId: "ab".repeat(32), pay, contracts, journal, sender },
+  ...parts,
   roundsClosed: () => round + 1,
   bundleWithin: (_, place) => bundleAt(place),
 });
@@ -47,7 +49,7 @@ const settler = new Settler({
 const isFunded = journal
   .transactions()
   .some(({ purpose, state }) => purpose.startsWith("fund:") && state === "mined");
-if (!isFunded) await settler.fund(FUNDING);
+if (!isFunded) await new Funding(parts).fund(FUNDING);
 for (;;) {
   const standing = await settler.advance(true);
   if (standing.kind !== "signatures") {

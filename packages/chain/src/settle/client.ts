@@ -11,6 +11,7 @@ import {
   type Hex,
   http,
   type Log,
+  parseAbi,
   RpcRequestError,
   TransactionReceiptNotFoundError,
 } from "viem";
@@ -58,6 +59,11 @@ const RAISE = { times: 9n, per: 8n };
 /** No transaction takes less, and no chain has room for one of more. */
 const GAS_MIN = 21_000n;
 const GAS_MAX = 1_000_000_000n;
+/** What a token may say through another contract. */
+const TOKEN_ERRORS = parseAbi([
+  "error ERC20InsufficientBalance(address sender, uint256 balance, uint256 needed)",
+  "error ERC20InsufficientAllowance(address spender, uint256 allowance, uint256 needed)",
+]);
 /** Many RPCs answer for so many blocks of logs at a time, and no more. */
 const LOG_BLOCKS = 10_000n;
 const LOG_STEPS_MAX = 2_000;
@@ -115,6 +121,16 @@ export class ChainClient {
   /** What a contract answers. @throws ChainError */
   read(view: View): Promise<unknown> {
     return this.#asked(view.functionName, () => this.#client.readContract(view));
+  }
+
+  /** Null if the contract refuses the question, or has no answer to it. @throws ChainError */
+  readIfThere(view: View): Promise<unknown> {
+    return this.#asked(view.functionName, () =>
+      this.#client.readContract(view).catch((caught: unknown) => {
+        if (caught instanceof BaseError && caught.walk(isNoAnswer)) return null;
+        throw caught;
+      }),
+    );
   }
 
   isContract(address: Address): Promise<boolean> {
@@ -191,7 +207,8 @@ export class ChainClient {
    */
   async estimate(purpose: string, call: View & { readonly account: Address }): Promise<bigint> {
     try {
-      const gas = await this.#client.estimateContractGas(call as never);
+      const abi = [...call.abi, ...TOKEN_ERRORS];
+      const gas = await this.#client.estimateContractGas({ ...call, abi } as never);
       if (gas >= GAS_MIN && gas <= GAS_MAX) return gas;
       throw nonsense("an amount of gas", String(gas));
     } catch (caught) {
@@ -299,6 +316,11 @@ function whole(value: number, what: string): number {
 /** The node has understood the question, and says no. */
 function isAnswer(error: unknown): boolean {
   return error instanceof RpcRequestError;
+}
+
+function isNoAnswer(error: unknown): boolean {
+  const { name } = error as Error;
+  return /^(ContractFunction(Reverted|ZeroData)|AbiDecodingZeroData)Error$/.test(name);
 }
 
 function nonsense(what: string, problem: string): ChainError {

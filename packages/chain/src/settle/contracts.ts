@@ -1,6 +1,13 @@
 // The contracts of one run on its chain, by their names: what they answer, and calls to them.
 // The only place that trusts the artefacts' types.
-import { type Address, getAddress } from "viem";
+import {
+  type AbiEvent,
+  type Address,
+  getAbiItem,
+  getAddress,
+  type Hex,
+  parseEventLogs,
+} from "viem";
 import { artefact } from "../artefacts.ts";
 import type { ChainClient, View } from "./client.ts";
 import { ChainError } from "./errors.ts";
@@ -13,6 +20,14 @@ export type OnChainRun = {
   readonly finishedAt: bigint;
   readonly funded: bigint;
   readonly paid: bigint;
+};
+
+/** What the registry said when it made the run. */
+export type Made = {
+  readonly owner: Address;
+  readonly token: Address;
+  readonly challengeWindow: bigint;
+  readonly configHash: Hex;
 };
 
 export type Settled = { readonly total: bigint; readonly sequence: number };
@@ -81,6 +96,33 @@ export class Contracts {
     return (await this.client.read(this.registryCall("getRun", BigInt(id)))) as OnChainRun;
   }
 
+  /** Null if the registry has made no run of this number. */
+  async made(id: number): Promise<Made | null> {
+    const { abi } = artefact("RunRegistry");
+    const event = getAbiItem({ abi, name: "RunCreated" }) as AbiEvent;
+    const args = { runId: BigInt(id) };
+    const found = await this.client.logs({ address: this.registry, event, args });
+    const [made] = parseEventLogs({ abi, eventName: "RunCreated", logs: [...found] });
+    return (made?.args as Made | undefined) ?? null;
+  }
+
+  /** Whether it takes settlements now. */
+  async isOpen(id: number): Promise<boolean> {
+    const answer = await this.client.read(this.registryCall("settlementFacts", BigInt(id)));
+    return (answer as readonly unknown[])[3] === true;
+  }
+
+  /** What counts as its attestors now: a hash over threshold and list. */
+  async attestorsHash(id: number): Promise<Hex> {
+    const answer = await this.client.read(this.registryCall("settlementFacts", BigInt(id)));
+    return (answer as readonly [Hex])[0];
+  }
+
+  /** The registry that the settlement contract itself asks. */
+  async settlementsRegistry(): Promise<Address> {
+    return (await this.client.read(this.settlementCall("registry"))) as Address;
+  }
+
   /** What is final now; sequence 0 before the first. */
   async settled(id: number): Promise<Settled> {
     const answer = await this.client.read(this.settlementCall("settled", BigInt(id)));
@@ -105,6 +147,11 @@ export class Contracts {
 
   async allowance(owner: Address): Promise<bigint> {
     return (await this.client.read(this.tokenCall("allowance", owner, this.registry))) as bigint;
+  }
+
+  /** What the token says; null if it has no such function. */
+  async tokenAnswer(functionName: string, ...args: unknown[]): Promise<unknown> {
+    return this.client.readIfThere(this.tokenCall(functionName, ...args));
   }
 
   /** How the token is written. */

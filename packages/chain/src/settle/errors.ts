@@ -2,6 +2,7 @@
 // own refusals (local/errors.ts).
 import { ManyhandsError, messageOf } from "@manyhands/base/errors";
 import { BaseError, ContractFunctionRevertedError } from "viem";
+import { errorText } from "./words.ts";
 
 /** The chain does not answer, or is another one than the run names. */
 export class ChainError extends ManyhandsError {
@@ -30,7 +31,7 @@ export function refusalOf(purpose: string, caught: unknown): RefusedError | null
   const found = caught.walk((error) => error instanceof ContractFunctionRevertedError);
   if (!(found instanceof ContractFunctionRevertedError)) return null;
   const { data, reason } = found;
-  const words = data ? `${data.errorName}(${(data.args ?? []).map(String).join(", ")})` : reason;
+  const words = data ? errorText(data.errorName, data.args ?? []) : reason;
   return new RefusedError(`${purpose}: the contract refuses it: ${words ?? "it says no more"}`, {
     cause: caught,
     ...STATUS_HINT,

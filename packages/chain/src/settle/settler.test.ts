@@ -14,8 +14,10 @@ import { deployContracts } from "../local/deploy.ts";
 import { serveChain } from "../local/server.ts";
 import { ChainClient } from "./client.ts";
 import { Contracts } from "./contracts.ts";
+import { Funding } from "./funding.ts";
 import { Journal } from "./journal.ts";
 import { type Bundle, postingOf } from "./ledger.ts";
+import { Owner } from "./owner.ts";
 import { signPosting } from "./posting.ts";
 import { type OnStep, Sender } from "./sender.ts";
 import { bundleOf, Settler, takeSignature } from "./settler.ts";
@@ -29,6 +31,8 @@ const owner = keyed("owner");
 const attestors = ["one", "two"].map(keyed);
 const hexOf = (address: string): string => address.slice(2).toLowerCase();
 const ACCOUNTS = Array.from({ length: 3 }, (_, i) => hexOf(toHex(0xacc000 + i, { size: 20 })));
+
+type Living = { readonly journal: Journal; readonly funding: Funding; readonly owner: Owner };
 
 /** A chain, and what its run owes: three accounts, more with every round. */
 class Scene {
@@ -75,19 +79,15 @@ class Scene {
   };
 
   /** A process that settles, until it ends. */
-  async settling<T>(work: (settler: Settler, journal: Journal) => Promise<T>, onStep?: OnStep) {
+  async settling<T>(work: (settler: Settler, process: Living) => Promise<T>, onStep?: OnStep) {
     const journal = Journal.open(join(this.folder, "settle.sqlite"));
     try {
       const { contracts, pay, bundleWithin } = this;
       const sender = new Sender({ client: contracts.client, journal, account: owner, onStep });
-      const runId = "ab".repeat(32);
-      return await work(
-        new Settler({
-          ...{ runId, pay, contracts, journal, sender, bundleWithin },
-          roundsClosed: () => this.round + 1,
-        }),
-        journal,
-      );
+      const parts = { runId: "ab".repeat(32), pay, contracts, journal, sender };
+      const roundsClosed = () => this.round + 1;
+      const living = { journal, funding: new Funding(parts), owner: new Owner(parts) };
+      return await work(new Settler({ ...parts, bundleWithin, roundsClosed }), living);
     } finally {
       journal.close();
     }
@@ -142,9 +142,9 @@ async function openScene(t: TestContext): Promise<Scene> {
 
 test("a run is made, funded, settled twice and paid to the last unit", LIMIT, async (t) => {
   const scene = await openScene(t);
-  await scene.settling(async (settler, journal) => {
+  await scene.settling(async (settler, { journal, funding }) => {
     assert.deepEqual(await settler.advance(false), { kind: "not-created" });
-    await settler.fund(BUDGET);
+    await funding.fund(BUDGET);
     assert.deepEqual(await settler.advance(false), { kind: "nothing-new" }, "one round of two");
     scene.round = 1;
     const waits = await settler.advance(false);
@@ -185,8 +185,8 @@ test("a run is made, funded, settled twice and paid to the last unit", LIMIT, as
 
 test("a run that owes more than it has settles the last round that fits", LIMIT, async (t) => {
   const scene = await openScene(t);
-  await scene.settling(async (settler, journal) => {
-    await settler.fund(700n);
+  await scene.settling(async (settler, { journal, funding }) => {
+    await funding.fund(700n);
     scene.round = 5;
     await settler.advance(true);
     assert.equal(journal.settlements().at(-1)?.round, 0, "600 units fit, 1,200 do not");
@@ -201,7 +201,7 @@ for (const step of STEPS) {
     scene.round = 1;
     let deaths = 0;
     /** Each transaction's process dies at the step once; the next one comes through. */
-    const lives = async (work: (settler: Settler, journal: Journal) => Promise<unknown>) => {
+    const lives = async (work: (settler: Settler, living: Living) => Promise<unknown>) => {
       const met = new Set<string>();
       for (;;) {
         let mined = (): number => 0;
@@ -213,19 +213,19 @@ for (const step of STEPS) {
           throw new Error("killed");
         };
         try {
-          return await scene.settling((settler, journal) => {
+          return await scene.settling((settler, living) => {
             const isMined = ({ state }: { readonly state: string }): boolean => state === "mined";
-            mined = () => journal.transactions().filter(isMined).length;
-            return work(settler, journal);
+            mined = () => living.journal.transactions().filter(isMined).length;
+            return work(settler, living);
           }, dies);
         } catch (caught) {
           assert.equal((caught as Error).message, "killed");
         }
       }
     };
-    await lives((settler) => settler.fund(BUDGET));
+    await lives((_, { funding }) => funding.fund(BUDGET));
     await lives((settler) => settler.advance(false));
-    await scene.settling((_, journal) => scene.sign(journal));
+    await scene.settling((_, { journal }) => scene.sign(journal));
     await lives((settler) => settler.advance(false));
     scene.pass(WINDOW);
     await lives((settler) => settler.advance(false));
@@ -236,3 +236,54 @@ for (const step of STEPS) {
     assert.equal(await scene.contracts.nextSequence(1), 2, "one settlement");
   });
 }
+
+const ENDING = { weightsRoot: "cd".repeat(32), isOver: true, owed: 0n };
+
+test(
+  "the owner pauses, finishes and takes the rest back; each refusal has its sentence",
+  LIMIT,
+  async (t) => {
+    const scene = await openScene(t);
+    await scene.settling(async (settler, { journal, funding, owner: own }) => {
+      await assert.rejects(own.finish(ENDING, false), /not on its chain yet/);
+      assert.equal(await funding.fund(BUDGET / 2n), "approve");
+      assert.equal(await funding.fund(BUDGET / 2n, "permit"), "permit");
+      assert.equal((await scene.contracts.run(1)).funded, BUDGET);
+      await assert.rejects(own.setPaused(false), /the run is not paused/);
+      await own.setPaused(true);
+      await assert.rejects(own.setPaused(true), /paused already/);
+      scene.round = 1;
+      await settler.advance(true);
+      await scene.sign(journal);
+      assert.deepEqual(await settler.advance(true), { kind: "closed", why: "paused" });
+      await own.setPaused(false);
+      const owed = scene.all().reduce((sum, one) => sum + one, 0n);
+      const stranger = new Sender({
+        ...{ client: scene.contracts.client, journal, account: attestors[0] ?? owner },
+      });
+      const other = new Owner({ contracts: scene.contracts, journal, sender: stranger });
+      await assert.rejects(other.finish(ENDING, true), /only the run's owner may do that: 0x/);
+      await assert.rejects(other.reclaim(ENDING, true), /only the run's owner/);
+      await assert.rejects(own.reclaim(ENDING, false), /not finished/);
+      await assert.rejects(own.finish({ ...ENDING, isOver: false }, false), /still trains/);
+      const late = { ...ENDING, owed };
+      await assert.rejects(own.finish(late, false), /still owed 1200 of the token's/);
+      assert.equal((await settler.advance(true)).kind, "window");
+      await own.finish(late, false);
+      await assert.rejects(own.finish(late, true), /finished on its chain already/);
+      await assert.rejects(own.reclaim(late, false), /not before 2027-.*TooEarly/);
+      scene.pass(2 * WINDOW + 1);
+      await assert.rejects(own.reclaim({ ...late, owed: owed + 7n }, false), /still owed 7 of/);
+      assert.deepEqual(await own.reclaim(late, false), { amount: BUDGET - owed, kept: owed });
+      await assert.rejects(own.reclaim(late, false), /nothing is left to take back/);
+      await settler.advance(true);
+      assert.deepEqual(await scene.paid(), scene.all(), "the workers' part was never the owner's");
+      assert.equal(await scene.contracts.balance(owner.address), BUDGET - owed);
+      assert.equal(await scene.contracts.balance(scene.contracts.registry), 0n);
+      scene.round = 3;
+      await settler.advance(true);
+      assert.equal(journal.settlements().length, 1, "more than is left: nothing to settle");
+      await assert.rejects(funding.fund(5n), /ERC20|finished/);
+    });
+  },
+);

@@ -4,9 +4,9 @@
 import { assert } from "@manyhands/base/assert";
 import type { Pay } from "@manyhands/protocol/pay";
 import type { RunId } from "@manyhands/protocol/run-config";
-import { type Address, getAddress, type Hex, isAddressEqual, parseEventLogs } from "viem";
-import { artefact } from "../artefacts.ts";
+import { type Address, getAddress, type Hex, isAddressEqual } from "viem";
 import type { Contracts } from "./contracts.ts";
+import { checkCreated } from "./created.ts";
 import { RefusedError } from "./errors.ts";
 import type { Journal, StoredSettlement } from "./journal.ts";
 import { type Bundle, bundleDecoder, bundleText, creditTreeOf, postingOf } from "./ledger.ts";
@@ -39,6 +39,7 @@ export type SettlerOptions = {
 export type Standing =
   | { readonly kind: "not-created" }
   | { readonly kind: "nothing-new" }
+  | { readonly kind: "closed"; readonly why: "paused" | "finished" }
   | { readonly kind: "signatures"; readonly sequence: number; readonly missing: number }
   | { readonly kind: "window"; readonly sequence: number; readonly finalAt: number }
   | { readonly kind: "paid"; readonly sequence: number; readonly accounts: number };
@@ -54,60 +55,10 @@ export class Settler {
     return onChainRunIdOf(this.#options.journal);
   }
 
-  /** The run in the registry, made now if it is not there. */
-  async create(): Promise<number> {
-    const known = this.onChainRunId;
-    if (known !== null) return known;
-    const { contracts, journal, sender, pay, runId } = this.#options;
-    const config = {
-      token: contracts.token,
-      challengeWindow: BigInt(pay.challengeWindowSeconds),
-      attestors: attestorsOf(pay),
-      threshold: pay.threshold,
-      configHash: `0x${runId}`,
-      datasetRoot: `0x${"00".repeat(32)}`,
-    };
-    const { logs } = await sender.once("create", contracts.registryCall("createRun", config));
-    const { abi } = artefact("RunRegistry");
-    const [created] = parseEventLogs({ abi, eventName: "RunCreated", logs: [...logs] });
-    const id = Number((created?.args as unknown as { runId: bigint } | undefined)?.runId ?? 0n);
-    assert(id > 0, "a created run has a number");
-    journal.putFact("onChainRunId", String(id));
-    return id;
-  }
-
-  /** Approves and pays in. An unfinished funding of the same amount is brought to its end. */
-  async fund(amount: bigint): Promise<void> {
-    const { contracts, journal, sender } = this.#options;
-    const id = await this.create();
-    if (await this.#finishFunding(amount)) return;
-    const done = journal
-      .transactions()
-      .filter(({ purpose, state }) => purpose.startsWith("fund:") && state === "mined").length;
-    const number = `${done + 1}:${amount}`;
-    if ((await contracts.allowance(sender.account.address)) < amount) {
-      await sender.once(
-        `approve:${number}`,
-        contracts.tokenCall("approve", contracts.registry, amount),
-      );
-    }
-    await sender.once(`fund:${number}`, contracts.registryCall("fund", BigInt(id), amount));
-  }
-
-  /** @returns whether an earlier command had begun to pay in this amount, and it is in now */
-  async #finishFunding(amount: bigint): Promise<boolean> {
-    const { journal, sender } = this.#options;
-    const begun = journal
-      .transactions()
-      .find(({ purpose, state }) => state === "signed" && isFunding(purpose, amount));
-    await sender.resume();
-    return begun !== undefined && journal.transaction(begun.purpose)?.state === "mined";
-  }
-
   /** Goes as far as it can now. @param force a settlement now, however few rounds are closed */
   async advance(force: boolean): Promise<Standing> {
     const { journal, sender, contracts } = this.#options;
-    await sender.resume();
+    await sender.resume(checkCreated(this.onChainRunId));
     const id = this.onChainRunId;
     if (id === null) return { kind: "not-created" };
     const expected = await contracts.nextSequence(id);
@@ -167,12 +118,23 @@ export class Settler {
     return stored;
   }
 
+  /** A paused run takes no settlements, nor a finished one after its last window. */
+  async #closed(id: number, sequence: number): Promise<Standing | null> {
+    const { contracts } = this.#options;
+    const isPosted = (await contracts.nextSequence(id)) > sequence;
+    if (isPosted || (await contracts.isOpen(id))) return null;
+    const { paused } = await contracts.run(id);
+    return { kind: "closed", why: paused ? "paused" : "finished" };
+  }
+
   async #post(id: number, stored: StoredSettlement): Promise<Standing> {
     const { contracts, journal, sender, pay } = this.#options;
     const { sequence } = stored;
     const signatures = journal.signatures(sequence);
     const missing = pay.threshold - signatures.size;
     if (missing > 0) return { kind: "signatures", sequence, missing };
+    const closed = await this.#closed(id, sequence);
+    if (closed) return closed;
     const posting = postingOf(bundleOf(stored));
     const endorsement = endorsementOf(attestorsOf(pay), pay.threshold, signatures);
     await sender.once(`post:${sequence}`, contracts.settlementCall("post", posting, endorsement));
@@ -181,10 +143,6 @@ export class Settler {
     await this.#claimOnce(id, sequence);
     return { kind: "paid", sequence, accounts: bundleOf(stored).accounts.length };
   }
-}
-
-function isFunding(purpose: string, amount: bigint): boolean {
-  return purpose.startsWith("fund:") && purpose.endsWith(`:${amount}`);
 }
 
 export function onChainRunIdOf(journal: Journal): number | null {

@@ -1,13 +1,16 @@
-// `manyhands pay fund|settle|status|claim|export <run>`: a run's money on its chain.
+// `manyhands pay fund|settle|status|claim|export …`: a run's money on its chain.
+// What only its owner does to it is pay-owner.ts's.
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import type { AccountsTold } from "../onchain/accounts.ts";
+import type { FundFlags } from "../onchain/pay.ts";
 import { addChainFlags, type ChainFlags, onChain } from "../pay/chain-flags.ts";
 import { standingText } from "../pay/standing.ts";
 import { groupedText } from "../terminal/format.ts";
-import { type Io, print, printJson } from "../terminal/io.ts";
+import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { exampleText, jsonOption } from "./options.ts";
 import { addDelegate } from "./pay-delegate.ts";
+import { addOwner } from "./pay-owner.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 type Flags = ChainFlags & { readonly json?: boolean };
@@ -31,6 +34,7 @@ export function addPay(program: Command, io: Io, setExitCode: SetExitCode): void
   addSettleAndClaim(pay, io, setExitCode);
   addTold(pay, io, setExitCode);
   addDelegate(pay, io, setExitCode);
+  addOwner(pay, io, setExitCode);
 }
 
 function addFund(pay: Command, io: Io, setExitCode: SetExitCode): void {
@@ -40,13 +44,17 @@ function addFund(pay: Command, io: Io, setExitCode: SetExitCode): void {
     .argument(...RUN)
     .argument("<amount>", "in whole tokens, such as 250 or 0.5");
   addChainFlags(command)
+    .option("--permit", "by the token's own signed approval (ERC-2612), if it has that")
     .option("--mint", "make test dollars for it first (a token of no value lets anybody)")
     .addOption(jsonOption("the run's number on the chain and its funds"))
-    .action(async (run: string, amount: string, flags: Flags & { readonly mint?: boolean }) => {
+    .action(async (run: string, amount: string, flags: FundFlags & Flags) => {
       const { fundRun } = await onChain(() => import("../onchain/pay.ts"));
       const funded = await fundRun(run, amount, flags);
       if (flags.json) printJson(io, funded);
       else print(io, `Run ${funded.onChainRunId} on its chain is funded with ${funded.funded}.`);
+      if (flags.permit && funded.allowed !== "permit") {
+        remark(io, "The token takes no signed approvals: it was approved by a transaction.");
+      }
       setExitCode(EXIT_OK);
     });
 }

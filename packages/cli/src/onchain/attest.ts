@@ -14,7 +14,8 @@ import type { ChainFlags } from "../pay/chain-flags.ts";
 import { findRunFolder } from "../run/run-folder.ts";
 import { CommandError } from "../terminal/failure.ts";
 import { journalPath, openContracts, readKey } from "./open-chain.ts";
-import { ask, fetchPayLog, type PayLog, readPayLog } from "./pay-log.ts";
+import { fetchPayLog, type PayLog, readPayLog } from "./pay-log.ts";
+import { ask } from "./run-http.ts";
 
 export type Attested = {
   readonly sequence: number;

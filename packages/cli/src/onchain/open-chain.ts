@@ -8,7 +8,9 @@ import type { Pay } from "@manyhands/protocol/pay";
 import { isHex } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 import type { ChainFlags } from "../pay/chain-flags.ts";
+import { LOCAL_CHAIN } from "../pay/local-chain.ts";
 
+const CONFIRMATIONS = 12;
 const GWEI = 1_000_000_000n;
 
 /** @throws ChainError if it is another chain, or has no contracts there */
@@ -17,9 +19,14 @@ export async function openContracts(pay: Pay, flags: ChainFlags): Promise<Contra
     url: flags.rpc,
     chainId: pay.chain.chainId,
     ...(flags.feeMax === undefined ? {} : { feeMax: BigInt(flags.feeMax) * GWEI }),
-    ...(flags.confirmations === undefined ? {} : { confirmations: flags.confirmations }),
+    confirmations: flags.confirmations ?? confirmationsOn(pay),
   });
   return Contracts.open(client, pay.chain);
+}
+
+/** A local chain's blocks are never taken back; others' are, near their end. */
+function confirmationsOn({ chain }: Pay): number {
+  return chain.chainId === LOCAL_CHAIN.chainId ? 0 : CONFIRMATIONS;
 }
 
 /** @throws InputError for a file that holds no key */

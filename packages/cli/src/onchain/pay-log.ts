@@ -1,13 +1,16 @@
 // A run's accounts from its log: a folder's, or a coordinator's over HTTP. Every row is checked:
-// chain, signatures of coordinator and workers, and the protocol. Weights are `verify`'s.
+// chain, signatures of coordinator and workers, and the protocol; where validators score, what they
+// said too. Weights are `verify`'s.
 
-import { InputError, messageOf } from "@manyhands/base/errors";
+import { InputError } from "@manyhands/base/errors";
+import { evidenceProblem, NO_EVIDENCE, type ScoreEvidence } from "@manyhands/chain/scores/evidence";
 import { type Bundle, type BundlePlace, PayLedger, totalOf } from "@manyhands/chain/settle/ledger";
+import type { Ending } from "@manyhands/chain/settle/owner";
 import type { PayBook } from "@manyhands/chain/settle/pay-book";
 import { rowsOf, soundRows } from "@manyhands/coordinator/core/ledger";
 import { CorruptLogError } from "@manyhands/coordinator/errors";
 import { verifySignature } from "@manyhands/coordinator/keys";
-import type { LogRow } from "@manyhands/coordinator/log/log";
+import { decodeRow, type LogRow } from "@manyhands/coordinator/log/log";
 import { SqliteLogReader } from "@manyhands/coordinator/log/sqlite-log";
 import { WorkerSignatures } from "@manyhands/coordinator/verify/worker-signatures";
 import type { Pay } from "@manyhands/protocol/pay";
@@ -17,6 +20,8 @@ import { accountText } from "../pay/account.ts";
 import type { ReportAccounts } from "../report/report-pay.ts";
 import { runPaths } from "../run/run-folder.ts";
 import { CommandError } from "../terminal/failure.ts";
+import { ask } from "./run-http.ts";
+import { evidenceIn, evidenceOver } from "./score-evidence.ts";
 
 export type PayLog = {
   readonly runId: string;
@@ -24,6 +29,9 @@ export type PayLog = {
   readonly pay: Pay;
   readonly roundsClosed: number;
   readonly book: PayBook;
+  readonly ending: Ending;
+  /** The log's head after so many rows; null if it has fewer. */
+  readonly headAt: (rows: number) => string | null;
   /** After the close of a round; null if nobody has earned anything by then. */
   readonly bundleAt: (round: number, place: BundlePlace) => Bundle | null;
   /** Of the newest round whose total is at most this. */
@@ -34,7 +42,7 @@ export type PayLog = {
 export function readPayLog(folder: string): PayLog {
   const reader = new SqliteLogReader(runPaths(folder).log);
   try {
-    return payLogOf([...rowsOf(reader)]);
+    return payLogOf([...rowsOf(reader)], evidenceIn(folder));
   } finally {
     reader.close();
   }
@@ -57,26 +65,16 @@ export function earnedIn(folder: string): ReportAccounts {
 }
 
 /** @throws CommandError if the coordinator does not answer; as readPayLog */
-export async function fetchPayLog({ runUrl, token }: JoinUrl): Promise<PayLog> {
+export async function fetchPayLog(url: JoinUrl): Promise<PayLog> {
+  const { runUrl, token } = url;
   const rows: LogRow[] = [];
   for (;;) {
     const answer = await ask(`${runUrl}/log?from=${rows.length}`, token);
     const lines = (await answer.text()).split("\n").filter((line) => line !== "");
     rows.push(...lines.map(rowOf));
-    if (lines.length === 0) return payLogOf(rows);
+    if (lines.length > 0) continue;
+    return payLogOf(rows, isScored(rows) ? await evidenceOver(url) : NO_EVIDENCE);
   }
-}
-
-/** With the run's token. @throws CommandError */
-export async function ask(url: string, token: string, init: RequestInit = {}): Promise<Response> {
-  const headers = { authorization: `Bearer ${token}`, connection: "close" };
-  const response = await fetch(url, { ...init, headers }).catch((cause: unknown) => {
-    const hint = "Is the coordinator running, and can this machine reach it?";
-    throw new CommandError(`no answer from ${url}: ${messageOf(cause)}`, { cause, hint });
-  });
-  if (response.ok) return response;
-  const words = (await response.text()).slice(0, 500);
-  throw new CommandError(`${url} answered with status ${response.status}: ${words}`);
 }
 
 function rowOf(line: string): LogRow {
@@ -91,27 +89,40 @@ function rowOf(line: string): LogRow {
   };
 }
 
+function isScored([first]: readonly LogRow[]): boolean {
+  const event = first && decodeRow(first);
+  return event?.ok === true && event.value.type === "RunCreated" && !!event.value.run.pay?.scores;
+}
+
 type Folded = {
   readonly ledger: PayLedger;
   readonly state: RunState;
-  /** By closed round: what everybody together had earned. */
-  readonly totals: readonly bigint[];
+  /** By closed round: what everybody together had earned; null where no settlement may end. */
+  readonly totals: readonly (bigint | null)[];
 };
 
-function payLogOf(rows: readonly LogRow[]): PayLog {
-  const { ledger, state, totals } = fold(rows, Number.POSITIVE_INFINITY);
+function payLogOf(rows: readonly LogRow[], evidence: ScoreEvidence): PayLog {
+  const { ledger, state, totals } = fold(rows, Number.POSITIVE_INFINITY, evidence);
   const { run, runId, roundsClosed } = state;
+  checkScores(state, evidence);
   const bundleAt = (round: number, place: BundlePlace): Bundle | null => {
     if (round < 0) return null;
     if (round === roundsClosed - 1) return ledger.bundle(state, place);
-    const then = fold(rows, round);
+    const then = fold(rows, round, evidence);
     return then.ledger.bundle(then.state, place);
   };
+  const { book } = ledger;
   return {
-    ...{ runId, roundsClosed, bundleAt, name: run.name, pay: payOf(state), book: ledger.book },
+    ...{ runId, roundsClosed, bundleAt, name: run.name, pay: payOf(state), book },
+    ending: {
+      weightsRoot: state.weightsRoot,
+      isOver: state.phase === "finished",
+      owed: totalOf(book.earned()),
+    },
+    headAt: (count) => rows[count - 1]?.head ?? null,
     bundleWithin: (funded, place) =>
       bundleAt(
-        totals.findLastIndex((total) => total <= funded),
+        totals.findLastIndex((total) => total !== null && total <= funded),
         place,
       ),
   };
@@ -124,20 +135,31 @@ function payOf({ run }: RunState): Pay {
   });
 }
 
+/** Scores pay only as far as the evidence holds, by the run's terms and its log. */
+function checkScores(state: RunState, evidence: ScoreEvidence): void {
+  const { runId, roundsClosed, phase } = state;
+  const end = { roundsClosed, isFinished: phase === "finished" };
+  const problem = evidenceProblem({ runId, pay: payOf(state) }, evidence, end);
+  if (problem === null) return;
+  throw new CommandError(`the validators' scores do not hold: ${problem.message}`, {
+    hint: "Nothing can be settled by them. Ask the run's owner before anything else.",
+  });
+}
+
 /** The log up to the close of a round. */
-function fold(rows: readonly LogRow[], round: number): Folded {
+function fold(rows: readonly LogRow[], round: number, evidence: ScoreEvidence): Folded {
   const signatures = new WorkerSignatures();
-  const totals: bigint[] = [];
+  const totals: (bigint | null)[] = [];
   let ledger: PayLedger | null = null;
   let state: RunState | null = null;
   for (const { row, event, next } of soundRows(rows, verifySignature)) {
     state = next.state;
     const problem = signatures.problem(state.runId, event);
     if (problem !== null) throw new CorruptLogError(row.sequence, problem);
-    ledger ??= new PayLedger(payOf(state));
+    ledger ??= new PayLedger(payOf(state), evidence);
     ledger.advance(row, event, state);
     if (event.type !== "RoundClosed") continue;
-    totals.push(totalOf(ledger.book.earned()));
+    totals.push(ledger.canSettle ? totalOf(ledger.book.earned()) : null);
     if (event.round >= round) break;
   }
   if (ledger && state) return { ledger, state, totals };

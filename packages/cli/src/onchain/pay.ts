@@ -1,8 +1,11 @@
-// What `manyhands pay` does to a run on its chain: fund, settle, claim. What is told of it is
-// accounts.ts's.
+// What `manyhands pay` does to a run on its chain: fund, settle, claim, and what is its owner's:
+// pause, finish, reclaim. What is told of it is accounts.ts's.
 import { InputError } from "@manyhands/base/errors";
 import type { Contracts } from "@manyhands/chain/settle/contracts";
+import { checkCreated } from "@manyhands/chain/settle/created";
+import { type Allowing, Funding } from "@manyhands/chain/settle/funding";
 import { Journal } from "@manyhands/chain/settle/journal";
+import { type Ending, Owner } from "@manyhands/chain/settle/owner";
 import { Sender } from "@manyhands/chain/settle/sender";
 import { Settler, type Standing } from "@manyhands/chain/settle/settler";
 import { formatUnits, parseUnits } from "viem";
@@ -18,6 +21,9 @@ type Settling = {
   readonly contracts: Contracts;
   readonly settler: Settler;
   readonly sender: Sender;
+  readonly funding: Funding;
+  readonly owner: Owner;
+  readonly ending: Ending;
 };
 
 async function settlingFor<T>(
@@ -26,35 +32,40 @@ async function settlingFor<T>(
   work: (settling: Settling) => Promise<T>,
 ): Promise<T> {
   const folder = findRunFolder(given);
-  const { runId, pay, roundsClosed } = readPayLog(folder);
+  const { runId, pay, roundsClosed, ending } = readPayLog(folder);
   const account = await readKey(flags.key);
   const contracts = await openContracts(pay, flags);
   const journal = Journal.open(journalPath(folder), WAIT_MS);
   try {
     const sender = new Sender({ client: contracts.client, journal, account });
+    const parts = { runId, pay, contracts, journal, sender };
     const settler = new Settler({
-      ...{ runId, pay, contracts, journal, sender },
+      ...parts,
       roundsClosed: () => roundsClosed,
       bundleWithin: (funded, place) => readPayLog(folder).bundleWithin(funded, place),
     });
-    return await work({ contracts, settler, sender });
+    const [funding, owner] = [new Funding(parts), new Owner(parts)];
+    return await work({ contracts, settler, sender, funding, owner, ending });
   } finally {
     journal.close();
   }
 }
 
-export type Funded = { readonly onChainRunId: number; readonly funded: string };
+export type Funded = {
+  readonly onChainRunId: number;
+  readonly funded: string;
+  /** How the token was told that the registry may take it. */
+  readonly allowed: Allowing;
+};
+
+export type FundFlags = ChainFlags & { readonly mint?: boolean; readonly permit?: boolean };
 
 /**
  * Makes the run on its chain if need be, and pays in. @param mint test dollars for it, first: only
  * tokens of no value let anybody do so
  */
-export function fundRun(
-  given: string,
-  amount: string,
-  flags: ChainFlags & { readonly mint?: boolean },
-): Promise<Funded> {
-  return settlingFor(given, flags, async ({ contracts, settler, sender }) => {
+export function fundRun(given: string, amount: string, flags: FundFlags): Promise<Funded> {
+  return settlingFor(given, flags, async ({ contracts, funding, sender }) => {
     const { decimals, symbol } = await contracts.tokenWords();
     const units = unitsOf(amount, decimals);
     const { address } = sender.account;
@@ -63,10 +74,10 @@ export function fundRun(
       const call = contracts.tokenCall("mint", address, missing);
       if (missing > 0n) await sender.once(`mint:${missing}:${Date.now()}`, call);
     }
-    await settler.fund(units);
-    const onChainRunId = await settler.create();
+    const allowed = await funding.fund(units, flags.permit ? "permit" : "approve");
+    const onChainRunId = await funding.create();
     const { funded } = await contracts.run(onChainRunId);
-    return { onChainRunId, funded: `${formatUnits(funded, decimals)} ${symbol}` };
+    return { onChainRunId, allowed, funded: `${formatUnits(funded, decimals)} ${symbol}` };
   });
 }
 
@@ -88,9 +99,31 @@ export function settleRun(given: string, flags: ChainFlags): Promise<Standing> {
 /** @returns to how many accounts something was due */
 export function claimRun(given: string, flags: ChainFlags): Promise<number> {
   return settlingFor(given, flags, async ({ settler, sender }) => {
-    await sender.resume();
+    await sender.resume(checkCreated(settler.onChainRunId));
     const id = settler.onChainRunId;
     if (id === null) throw new InputError("this run was never funded: there is nothing to claim");
     return settler.claim(id);
   });
+}
+
+/** @throws RefusedError for who is not the owner, and while somebody's work is in no settlement */
+export function finishRun(given: string, flags: ChainFlags, anyway: boolean): Promise<void> {
+  return settlingFor(given, flags, ({ owner, ending }) => owner.finish(ending, anyway));
+}
+
+export type Taken = { readonly reclaimed: string; readonly kept: string; readonly token: string };
+
+/** @throws as finishRun, and until two challenge windows after the finish */
+export function reclaimRun(given: string, flags: ChainFlags, anyway: boolean): Promise<Taken> {
+  return settlingFor(given, flags, async ({ owner, ending, contracts }) => {
+    const { decimals, symbol } = await contracts.tokenWords();
+    const { amount, kept } = await owner.reclaim(ending, anyway);
+    const text = (units: bigint): string => formatUnits(units, decimals);
+    return { reclaimed: text(amount), kept: text(kept), token: symbol };
+  });
+}
+
+/** @throws RefusedError for who is not the owner */
+export function pauseRun(given: string, flags: ChainFlags, isPaused: boolean): Promise<void> {
+  return settlingFor(given, flags, ({ owner }) => owner.setPaused(isPaused));
 }

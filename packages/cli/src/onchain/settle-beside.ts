@@ -34,6 +34,8 @@ type Around = {
 };
 
 const LOOK_MS = 1_000;
+/** What is under way is stored: the journal is free again while the chain takes its time. */
+const PATIENCE_MS = 15_000;
 
 /** @throws InputError for a run that pays nothing; ChainError, JournalError */
 export async function settleBeside(
@@ -78,6 +80,7 @@ class Beside implements SettlingBeside {
   readonly desk: SettlementDesk;
   readonly #parts: Parts;
   readonly #ending = new AbortController();
+  readonly #closing = new AbortController();
   #working: Promise<void> = Promise.resolve();
   #said = "";
   /** The owner may ask for a settlement while one is looked at. */
@@ -103,6 +106,7 @@ class Beside implements SettlingBeside {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     this.#ending.abort();
     await this.#working;
     this.#parts.journal.close();
@@ -113,8 +117,7 @@ class Beside implements SettlingBeside {
   async #look(stop: AbortSignal, isLast: boolean): Promise<void> {
     while (!stop.aborted) {
       const standing = await this.#advance(isLast);
-      const isOver = standing && (standing.kind === "nothing-new" || standing.kind === "paid");
-      if (isLast && (isOver || standing?.kind === "not-created")) return;
+      if (isLast && standing && isEnd(standing)) return;
       await pause(LOOK_MS, stop);
     }
   }
@@ -142,7 +145,9 @@ class Beside implements SettlingBeside {
     const { folder, pay, runId, account, contracts } = this.#parts;
     const journal = Journal.open(journalPath(folder));
     try {
-      const sender = new Sender({ client: contracts.client, journal, account });
+      const stop = this.#closing.signal;
+      const waiting = { patienceMs: PATIENCE_MS, stop };
+      const sender = new Sender({ client: contracts.client, journal, account, ...waiting });
       const settler = new Settler({
         ...{ runId, pay, contracts, journal, sender },
         roundsClosed: this.#around.roundsClosed,
@@ -168,6 +173,12 @@ class Beside implements SettlingBeside {
     if (sentence !== this.#said) this.#around.say(sentence);
     this.#said = sentence;
   }
+}
+
+/** Nothing is left to do. A paused run may be resumed. */
+function isEnd(standing: Standing): boolean {
+  if (standing.kind === "closed") return standing.why === "finished";
+  return ["nothing-new", "paid", "not-created"].includes(standing.kind);
 }
 
 function pause(ms: number, stop: AbortSignal): Promise<void> {

@@ -21,8 +21,12 @@ export function addChainFlags(command: Command): Command {
       LOCAL_RPC,
     )
     .option("--key <file>", "a file with the private key that signs")
-    .option("--fee-max <gwei>", "for a unit of gas, at most", wholeNumber(0, 1_000_000))
-    .option("--confirmations <n>", "blocks until a transaction counts", wholeNumber(0, 1_000));
+    .option("--fee-max <gwei>", "for a unit of gas, at most (200)", wholeNumber(0, 1_000_000))
+    .option(
+      "--confirmations <n>",
+      "blocks on top of a transaction until it counts (12, on the local chain 0)",
+      wholeNumber(0, 1_000),
+    );
 }
 
 /** What talks to chains is loaded only here: the tarball for workers leaves it out. */

@@ -7,6 +7,10 @@ export function standingText(standing: Standing): string {
       return "The run is not on its chain yet: `manyhands pay fund` makes it.";
     case "nothing-new":
       return "Nothing to settle: no accepted work that is named, funded and not settled yet.";
+    case "closed":
+      return standing.why === "paused"
+        ? "The run is paused on its chain: no settlement is posted until `manyhands pay resume`."
+        : "The run is finished on its chain, and its last window is over: nothing more is settled.";
     case "signatures":
       return (
         `Settlement ${standing.sequence} waits for ${standing.missing} more attestors: ` +
