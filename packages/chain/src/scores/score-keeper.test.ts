@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { hashOf } from "@manyhands/protocol/testing/fixtures";
 import { SCORED_PAY, VALIDATORS } from "../testing/validators.ts";
-import { ScoreKeeper } from "./score-keeper.ts";
+import { knownOf, ScoreKeeper } from "./score-keeper.ts";
 import { ScoreStore } from "./score-store.ts";
 
 const terms = { runId: hashOf("run"), pay: SCORED_PAY };
@@ -40,7 +40,7 @@ test("windows open with their last rounds, and rounds close those that nobody co
   assert.equal(phases(keeper), "closed commit");
   end.roundsClosed = 100;
   assert.match(phases(keeper), /^(closed ){32}commit$/);
-  assert.equal(keeper.transcripts().length, 32);
+  assert.equal(knownOf(keeper.windows()).length, 32);
 });
 
 test("what was said is there after a restart, and for another process", async (t) => {
@@ -58,7 +58,7 @@ test("what was said is there after a restart, and for another process", async (t
     const reveal = await validator.reveal(terms, window, SCORES);
     assert.ok(open().keeper.reveal(0, reveal).ok);
   }
-  assert.equal(keeper.transcripts()[0]?.reveals.length, VALIDATORS.length);
+  assert.equal(knownOf(keeper.windows())[0]?.reveals.length, VALIDATORS.length);
   assert.equal(keeper.waiting(), null);
   const [validator] = VALIDATORS;
   const early = await validator?.commit(terms, { window: 1, lastRound: 5 }, SCORES);

@@ -24,6 +24,12 @@ export type ScoreKeeperOptions = {
   readonly end: () => LogEnd;
 };
 
+/** What is known for good: closed windows, from the first on, up to one that is not. */
+export function knownOf(windows: readonly ScoreWindow[]): readonly Transcript[] {
+  const open = windows.findIndex(({ phase }) => phase !== "closed");
+  return (open < 0 ? windows : windows.slice(0, open)).map(transcriptOf);
+}
+
 export class ScoreKeeper {
   readonly #options: ScoreKeeperOptions;
 
@@ -69,13 +75,6 @@ export class ScoreKeeper {
       value: now.phase === "commit" ? sealCommits(now) : closeReveals(now),
     }));
     return ended.ok ? ended.value : null;
-  }
-
-  /** What is known for good: closed windows, from the first on, up to one that is not. */
-  transcripts(): readonly Transcript[] {
-    const windows = this.windows();
-    const open = windows.findIndex(({ phase }) => phase !== "closed");
-    return (open < 0 ? windows : windows.slice(0, open)).map(transcriptOf);
   }
 
   #pass(window: number, { roundsClosed }: LogEnd): void {

@@ -2,6 +2,7 @@
 // every byte is the same as what the coordinator published.
 
 import { existsSync } from "node:fs";
+import { canonicalJson } from "@manyhands/base/canonical";
 import { InputError } from "@manyhands/base/errors";
 import { Journal } from "@manyhands/chain/settle/journal";
 import { type Bundle, bundleDecoder, bundleText, postingOf } from "@manyhands/chain/settle/ledger";
@@ -100,6 +101,8 @@ function differences(theirs: Bundle, ours: Bundle): readonly string[] {
     }
     mine.delete(account);
   }
+  const [said, known] = [theirs, ours].map(({ scores }) => canonicalJson(scores ?? null));
+  if (said !== known) found.push("its scores are not those of its windows");
   for (const [account, cumulative] of mine) found.push(`0x${account} lacks its ${cumulative}`);
   return found.length > 0 ? found : ["its text is not canonical"];
 }

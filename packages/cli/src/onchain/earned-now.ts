@@ -1,5 +1,6 @@
 // Who has earned what by now, beside a coordinator: its own log followed from where the last look
 // ended. Not checked again: the coordinator has checked each row before it wrote it.
+import type { ScoreEvidence } from "@manyhands/chain/scores/evidence";
 import type { Earned } from "@manyhands/chain/settle/pay-book";
 import { PayBook } from "@manyhands/chain/settle/pay-book";
 import { CorruptLogError } from "@manyhands/coordinator/errors";
@@ -15,20 +16,26 @@ const ROWS_PER_TURN = 256;
 export class EarnedNow {
   readonly #path: string;
   readonly #book: PayBook;
+  readonly #evidence: (() => ScoreEvidence) | null;
   #state: RunState | null = null;
   #rows = 0;
   #following: Promise<void> = Promise.resolve();
 
-  /** @param path of the log */
-  constructor(path: string, pay: Pay) {
+  /**
+   * @param path of the log
+   * @param evidence of the windows' scores, as it is then; null where accepted tokens count
+   */
+  constructor(path: string, pay: Pay, evidence: (() => ScoreEvidence) | null = null) {
     this.#path = path;
     this.#book = new PayBook(pay);
+    this.#evidence = evidence;
   }
 
   /** By the log as it is now. @throws CorruptLogError */
   async earned(): Promise<readonly Earned[]> {
     this.#following = this.#following.catch(() => undefined).then(() => this.#follow());
     await this.#following;
+    if (this.#evidence) this.#book.know(this.#evidence());
     return this.#book.earned();
   }
 

@@ -24,6 +24,7 @@ import { standingText } from "../pay/standing.ts";
 import { runPaths } from "../run/run-folder.ts";
 import { madeRun } from "./adopt-run.ts";
 import { EarnedNow } from "./earned-now.ts";
+import { evidenceIn } from "./score-evidence.ts";
 
 export type PayDeskParts = {
   readonly folder: string;
@@ -100,7 +101,9 @@ class Money {
 
   constructor(parts: PayDeskParts) {
     this.#parts = parts;
-    this.#earned = new EarnedNow(runPaths(parts.folder).log, parts.pay);
+    const { folder, pay } = parts;
+    const evidence = pay.scores ? () => evidenceIn(folder) : null;
+    this.#earned = new EarnedNow(runPaths(folder).log, pay, evidence);
   }
 
   standing(): Promise<PayStanding> {

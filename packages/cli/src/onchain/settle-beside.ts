@@ -2,6 +2,8 @@
 // fails is told and tried again; training never waits for it.
 import { mkdir } from "node:fs/promises";
 import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
+import { knownOf, ScoreKeeper } from "@manyhands/chain/scores/score-keeper";
+import { ScoreStore } from "@manyhands/chain/scores/score-store";
 import type { Contracts } from "@manyhands/chain/settle/contracts";
 import { Journal } from "@manyhands/chain/settle/journal";
 import type { Bundle, BundlePlace } from "@manyhands/chain/settle/ledger";
@@ -18,6 +20,8 @@ import { ensureLocalChain } from "./local-server.ts";
 import { journalPath, openContracts, readKey } from "./open-chain.ts";
 import { payDesk } from "./pay-desk.ts";
 import { readPayLog } from "./pay-log.ts";
+import { scoreDesk, waitingText } from "./score-desk.ts";
+import { scoresPath } from "./score-evidence.ts";
 
 export type SettlingBeside = {
   readonly desk: SettlementDesk;
@@ -56,7 +60,8 @@ export async function settleBeside(
     const journal = Journal.beside(journalPath(folder));
     const runId = runIdOf(run);
     const { rpc } = flags;
-    return new Beside({ folder, pay, runId, account, contracts, journal, rpc, endChain });
+    const scores = pay.scores ? ScoreStore.open(scoresPath(folder)) : null;
+    return new Beside({ folder, pay, runId, account, contracts, journal, scores, rpc, endChain });
   } catch (caught) {
     await endChain();
     throw caught;
@@ -71,6 +76,8 @@ type Parts = {
   readonly contracts: Contracts;
   /** For what is served. */
   readonly journal: Journal;
+  /** Where validators score. */
+  readonly scores: ScoreStore | null;
   readonly rpc: string;
   /** Ends the local chain, if it is this process's own. */
   readonly endChain: () => Promise<void>;
@@ -83,6 +90,10 @@ class Beside implements SettlingBeside {
   readonly #closing = new AbortController();
   #working: Promise<void> = Promise.resolve();
   #said = "";
+  #saidOfScores: string | null = null;
+  /** Windows as validators score them; null where accepted tokens count. */
+  readonly #keeper: ScoreKeeper | null;
+  #isFinished = false;
   /** The owner may ask for a settlement while one is looked at. */
   #turn: Promise<unknown> = Promise.resolve();
   #around: Around = { say: () => undefined, roundsClosed: () => 0 };
@@ -91,7 +102,9 @@ class Beside implements SettlingBeside {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.desk = payDesk({ ...parts, settle: () => this.#inTurn(true) });
+    this.#keeper = parts.scores ? this.#keeperOf(parts.scores) : null;
+    const scores = this.#keeper ? scoreDesk(this.#keeper) : undefined;
+    this.desk = { ...payDesk({ ...parts, settle: () => this.#inTurn(true) }), scores };
   }
 
   start(around: Around): void {
@@ -102,6 +115,7 @@ class Beside implements SettlingBeside {
   async finish(stop: AbortSignal): Promise<void> {
     this.#ending.abort();
     await this.#working;
+    this.#isFinished = true;
     await this.#look(stop, true);
   }
 
@@ -110,15 +124,43 @@ class Beside implements SettlingBeside {
     this.#ending.abort();
     await this.#working;
     this.#parts.journal.close();
+    this.#parts.scores?.close();
     await this.#parts.endChain();
   }
 
   /** @param isLast settles what is closed however few rounds it is, and ends when all is paid */
   async #look(stop: AbortSignal, isLast: boolean): Promise<void> {
     while (!stop.aborted) {
+      const isScoring = this.#lookAtScores();
       const standing = await this.#advance(isLast);
-      if (isLast && standing && isEnd(standing)) return;
+      if (isLast && standing && isEnd(standing, isScoring)) return;
       await pause(LOOK_MS, stop);
+    }
+  }
+
+  #keeperOf(store: ScoreStore): ScoreKeeper {
+    const { runId, pay } = this.#parts;
+    const end = () => {
+      return { roundsClosed: this.#around.roundsClosed(), isFinished: this.#isFinished };
+    };
+    return new ScoreKeeper({ store, terms: { runId, pay }, end });
+  }
+
+  /** @returns whether a window waits for validators */
+  #lookAtScores(): boolean {
+    const text = this.#scoresText();
+    if (text !== null && text !== this.#saidOfScores) this.#around.say(text);
+    this.#saidOfScores = text;
+    return text !== null;
+  }
+
+  #scoresText(): string | null {
+    try {
+      const waiting = this.#keeper?.waiting() ?? null;
+      return waiting && waitingText(waiting, this.#parts.pay.scores?.validators.length ?? 0);
+    } catch (caught) {
+      if (!(caught instanceof ManyhandsError)) throw caught;
+      return `Scores wait: ${messageOf(caught)}`;
     }
   }
 
@@ -161,7 +203,8 @@ class Beside implements SettlingBeside {
 
   #bundleWithin(funded: bigint, place: BundlePlace): Bundle | null {
     const rounds = this.#around.roundsClosed();
-    const asked = [rounds, funded, place.onChainRunId, place.sequence].join();
+    const scored = this.#keeper ? knownOf(this.#keeper.windows()).length : 0;
+    const asked = [rounds, funded, place.onChainRunId, place.sequence, scored].join();
     if (this.#newest?.asked !== asked) {
       const bundle = readPayLog(this.#parts.folder).bundleWithin(funded, place);
       this.#newest = { asked, bundle };
@@ -176,9 +219,11 @@ class Beside implements SettlingBeside {
 }
 
 /** Nothing is left to do. A paused run may be resumed. */
-function isEnd(standing: Standing): boolean {
+/** @param isScoring somebody is waited for, and then there is more to settle */
+function isEnd(standing: Standing, isScoring: boolean): boolean {
   if (standing.kind === "closed") return standing.why === "finished";
-  return ["nothing-new", "paid", "not-created"].includes(standing.kind);
+  if (standing.kind === "not-created") return true;
+  return !isScoring && ["nothing-new", "paid"].includes(standing.kind);
 }
 
 function pause(ms: number, stop: AbortSignal): Promise<void> {
