@@ -37,7 +37,7 @@ contract ModelShares is ERC20 {
         string memory symbol_
     ) ERC20(name_, symbol_) {
         RunRegistry.Run memory run = registry.getRun(runId_);
-        uint64 availableAt = run.finishedAt + 2 * run.challengeWindow + 1;
+        uint64 availableAt = run.finishedAt + 3 * run.challengeWindow + 1;
         if (run.finishedAt == 0 || block.timestamp < availableAt) revert NotFinal(availableAt);
         Settlement settlement = registry.settlement();
         (bytes32 root, uint128 total,) = settlement.settled(runId_);

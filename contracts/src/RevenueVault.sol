@@ -7,9 +7,10 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 
 /// @title What a model earned, by shares
 /// @notice OFF BY DEFAULT, like the shares: see ModelShares on securities law.
-/// @dev    perShare = Σ deposits · 2^64 / shares. An account is owed balance · (perShare − perShare
+/// @dev    perShare = Σ deposits · 2^128 / shares. An account is owed balance · (perShare − perShare
 ///         at its last move). Shares that nobody has minted yet earn from the first deposit on: a
-///         mint counts from zero. Rounding keeps less than one unit per move in the vault.
+///         mint counts from zero. Rounding keeps less than two units per deposit and account in the
+///         vault. All deposits together are less than 2^128, so that no product overflows.
 contract RevenueVault is ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
@@ -20,14 +21,16 @@ contract RevenueVault is ReentrancyGuardTransient {
     error NothingReceived();
     error NothingDue();
     error NoShares();
+    error TooMuch();
 
-    uint256 private constant SCALE = 2 ** 64;
+    uint256 private constant SCALE = 2 ** 128;
 
     IERC20 public immutable shares;
     IERC20 public immutable token;
     uint128 public immutable sharesTotal;
 
     uint256 public perShare;
+    uint256 private _deposited;
     mapping(address account => uint256) private _seen;
     mapping(address account => uint256) private _owed;
 
@@ -43,6 +46,8 @@ contract RevenueVault is ReentrancyGuardTransient {
         token.safeTransferFrom(msg.sender, address(this), amount);
         uint256 received = token.balanceOf(address(this)) - before;
         if (received == 0) revert NothingReceived();
+        if (received > type(uint128).max - _deposited) revert TooMuch();
+        _deposited += received;
         perShare += (received * SCALE) / sharesTotal;
         emit RevenueDeposited(msg.sender, received);
     }

@@ -40,6 +40,10 @@ contract Rewards is EIP712 {
     bytes32 public constant RECIPIENT_TYPEHASH =
         keccak256("Recipient(address account,address to,uint256 nonce,uint64 deadline)");
 
+    /// What one payout of a batch may take: far more than a token's transfer does, and fifty of them
+    /// still fit into a transaction (EIP-7825). `claim` has no such limit.
+    uint256 public constant BATCHED_GAS_MAX = 300_000;
+
     RunRegistry public immutable registry;
     Settlement public immutable settlement;
 
@@ -56,16 +60,20 @@ contract Rewards is EIP712 {
 
     function claim(uint64 runId, Claim calldata wanted) external {
         (bytes32 root, uint128 total,) = settlement.settled(runId);
-        Problem problem = _claim(runId, wanted, root, total);
+        (Problem problem, uint128 due) = _due(runId, wanted, root, total);
+        if (problem == Problem.None) problem = _pay(runId, wanted.account, due, gasleft());
         if (problem != Problem.None) revert ClaimFailed(problem);
     }
 
-    /// @notice Pays all that can be paid. A claim that cannot is skipped, with an event.
+    /// @notice Pays all that can be paid. A claim that cannot is skipped, with an event, whatever its
+    ///         receiver does: also if the token calls it, and it spends all gas that it is given.
     function claimMany(uint64 runId, Claim[] calldata wanted) external {
         (bytes32 root, uint128 total,) = settlement.settled(runId);
         for (uint256 i = 0; i < wanted.length; i++) {
-            Problem problem = _claim(runId, wanted[i], root, total);
-            if (problem != Problem.None) emit ClaimSkipped(runId, wanted[i].account, problem);
+            address account = wanted[i].account;
+            (Problem problem, uint128 due) = _due(runId, wanted[i], root, total);
+            if (problem == Problem.None) problem = _pay(runId, account, due, BATCHED_GAS_MAX);
+            if (problem != Problem.None) emit ClaimSkipped(runId, account, problem);
         }
     }
 
@@ -104,20 +112,19 @@ contract Rewards is EIP712 {
         return problem == Problem.None ? due : 0;
     }
 
-    function _claim(uint64 runId, Claim calldata wanted, bytes32 root, uint128 total)
+    function _pay(uint64 runId, address account, uint128 due, uint256 gasMax)
         private
         returns (Problem)
     {
-        (Problem problem, uint128 due) = _due(runId, wanted, root, total);
-        if (problem != Problem.None) return problem;
-        address account = wanted.account;
         claimed[runId][account] += due;
         claimedTotal[runId] += due;
         address to = recipientOf(account);
-        if (registry.pay(runId, to, due)) {
-            emit Claimed(runId, account, to, due);
-            return Problem.None;
-        }
+        try registry.pay{gas: gasMax}(runId, to, due) returns (bool done) {
+            if (done) {
+                emit Claimed(runId, account, to, due);
+                return Problem.None;
+            }
+        } catch {} // It had too little gas.
         claimed[runId][account] -= due;
         claimedTotal[runId] -= due;
         return Problem.TransferFailed;

@@ -149,27 +149,38 @@ contract RunRegistry is ReentrancyGuardTransient {
         emit RunFunded(runId, msg.sender, received);
     }
 
-    /// @notice Other attestors, from a challenge window on: whoever must object has that long.
-    function setAttestors(uint64 runId, address[] calldata attestors, uint32 threshold)
-        external
-        onlyOwner(runId)
-    {
+    /// @notice Other attestors, from a challenge window on: whoever must object has that long. As
+    ///         many of those that count now as for a settlement must consent: else an owner could
+    ///         sign away what is final and not claimed yet.
+    function setAttestors(
+        uint64 runId,
+        address[] calldata attestors,
+        uint32 threshold,
+        Settlement.Endorsement calldata consent
+    ) external onlyOwner(runId) {
         Run storage run = _runs[runId];
         bytes32 next = _checked(attestors, threshold);
-        run.attestorsHash = _attestorsHash(run);
+        bytes32 current = _attestorsHash(run);
+        bytes32 digest = settlement.rotationDigest(runId, next, run.nextAttestorsFrom);
+        settlement.requireSigned(digest, current, consent);
+        run.attestorsHash = current;
         run.nextAttestorsHash = next;
         uint64 from = uint64(block.timestamp) + run.challengeWindow;
         run.nextAttestorsFrom = from;
         emit AttestorsChanged(runId, threshold, attestors, from);
     }
 
-    /// @notice A paused run takes no settlements. What was posted becomes final, and is paid.
+    /// @notice A paused run takes no settlements. What was posted becomes final, and is paid. A
+    ///         finished one cannot be paused: its last settlement is the workers' right.
     function setPaused(uint64 runId, bool paused) external onlyOwner(runId) {
-        _runs[runId].paused = paused;
+        Run storage run = _runs[runId];
+        if (run.finishedAt != 0) revert AlreadyFinished(runId);
+        run.paused = paused;
         emit RunPaused(runId, paused);
     }
 
-    /// @notice The last settlement may be posted for one more challenge window, paused or not.
+    /// @notice Settlements may be posted for two more challenge windows, paused or not: in the first
+    ///         an earlier one may still be pending, the second is for the last one.
     function finish(uint64 runId, bytes32 finalModelRoot) external onlyOwner(runId) {
         Run storage run = _runs[runId];
         if (run.finishedAt != 0) revert AlreadyFinished(runId);
@@ -178,12 +189,12 @@ contract RunRegistry is ReentrancyGuardTransient {
         emit RunFinished(runId, finalModelRoot);
     }
 
-    /// @notice Gives back what no settlement credits: two windows after `finish`, one in which the
+    /// @notice Gives back what no settlement credits: three windows after `finish`, two in which the
     ///         last settlement may be posted, and one in which it may be challenged.
     function reclaimUnspent(uint64 runId) external onlyOwner(runId) nonReentrant {
         Run storage run = _runs[runId];
         if (run.finishedAt == 0) revert NotFinished(runId);
-        uint64 availableAt = run.finishedAt + 2 * run.challengeWindow + 1;
+        uint64 availableAt = run.finishedAt + 3 * run.challengeWindow + 1;
         if (block.timestamp < availableAt) revert TooEarly(availableAt);
         (, uint128 total,) = settlement.settled(runId);
         uint128 unspent = run.funded - total;
@@ -223,7 +234,7 @@ contract RunRegistry is ReentrancyGuardTransient {
         Run storage run = _run(runId);
         window = run.challengeWindow;
         uint64 finishedAt = run.finishedAt;
-        bool isOver = finishedAt != 0 && block.timestamp > finishedAt + window;
+        bool isOver = finishedAt != 0 && block.timestamp > finishedAt + 2 * window;
         return (_attestorsHash(run), run.funded, window, !run.paused && !isOver);
     }
 

@@ -80,6 +80,8 @@ contract Settlement is EIP712 {
     );
     bytes32 public constant REVOCATION_TYPEHASH =
         keccak256("Revocation(uint64 runId,uint64 sequence)");
+    bytes32 public constant ROTATION_TYPEHASH =
+        keccak256("Rotation(uint64 runId,bytes32 attestorsHash,uint64 since)");
 
     RunRegistry public immutable registry;
 
@@ -157,6 +159,28 @@ contract Settlement is EIP712 {
 
     function revocationDigest(uint64 runId, uint64 sequence) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(REVOCATION_TYPEHASH, runId, sequence)));
+    }
+
+    /// @notice What attestors sign to make way for others.
+    /// @param attestorsHash keccak256(abi.encode(threshold, attestors)) of the others
+    /// @param since         the run's `nextAttestorsFrom` until then: consent counts once
+    function rotationDigest(uint64 runId, bytes32 attestorsHash, uint64 since)
+        external
+        view
+        returns (bytes32)
+    {
+        return _hashTypedDataV4(
+            keccak256(abi.encode(ROTATION_TYPEHASH, runId, attestorsHash, since))
+        );
+    }
+
+    /// @notice Reverts unless enough of these attestors have signed the digest.
+    function requireSigned(
+        bytes32 digest,
+        bytes32 attestorsHash,
+        Endorsement calldata endorsement
+    ) external pure {
+        _check(digest, attestorsHash, endorsement);
     }
 
     /// Moves the newest one to the settled ones if its time is over. @dev reverts while it is not

@@ -21,7 +21,7 @@ contract ModelSharesTest is Fixture {
     function _deploy() private {
         vm.prank(owner);
         registry.finish(runId, 0);
-        vm.warp(block.timestamp + 2 * WINDOW + 1);
+        vm.warp(block.timestamp + 3 * WINDOW + 1);
         shares = new ModelShares(registry, runId, address(dollar), "Shares", "SH");
         vault = shares.vault();
     }
@@ -42,7 +42,7 @@ contract ModelSharesTest is Fixture {
         new ModelShares(registry, runId, address(dollar), "Shares", "SH");
         vm.prank(owner);
         registry.finish(runId, 0);
-        vm.warp(block.timestamp + 2 * WINDOW);
+        vm.warp(block.timestamp + 3 * WINDOW);
         vm.expectPartialRevert(ModelShares.NotFinal.selector);
         new ModelShares(registry, runId, address(dollar), "Shares", "SH");
     }

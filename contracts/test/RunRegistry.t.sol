@@ -79,7 +79,7 @@ contract RunRegistryTest is Fixture {
         token.approve(address(registry), 9);
         registry.fund(run, 9);
         registry.finish(run, 0);
-        vm.warp(block.timestamp + 2 * WINDOW + 1);
+        vm.warp(block.timestamp + 3 * WINDOW + 1);
         registry.reclaimUnspent(run);
         vm.stopPrank();
         assert(token.balanceOf(owner) == 9);
@@ -126,7 +126,7 @@ contract RunRegistryTest is Fixture {
         vm.expectRevert(why);
         registry.reclaimUnspent(runId);
         vm.expectRevert(why);
-        registry.setAttestors(runId, attestors, 1);
+        registry.setAttestors(runId, attestors, 1, endorse(0, 3));
     }
 
     function test_nobodyButRewardsPays() public {
@@ -142,7 +142,7 @@ contract RunRegistryTest is Fixture {
         registry.fund(9, 1);
     }
 
-    function test_theUnspentGoesBackTwoWindowsAfterTheEnd() public {
+    function test_theUnspentGoesBackThreeWindowsAfterTheEnd() public {
         settle(runId, people(3, 10e6));
         vm.startPrank(owner);
         vm.expectPartialRevert(RunRegistry.NotFinished.selector);
@@ -150,7 +150,7 @@ contract RunRegistryTest is Fixture {
         registry.finish(runId, keccak256("final"));
         vm.expectPartialRevert(RunRegistry.AlreadyFinished.selector);
         registry.finish(runId, 0);
-        vm.warp(block.timestamp + 2 * WINDOW);
+        vm.warp(block.timestamp + 3 * WINDOW);
         vm.expectPartialRevert(RunRegistry.TooEarly.selector);
         registry.reclaimUnspent(runId);
         vm.warp(block.timestamp + 1);
@@ -173,10 +173,10 @@ contract RunRegistryTest is Fixture {
     function test_theLastSettlementMayComeAfterTheEndButNotLate() public {
         vm.prank(owner);
         registry.finish(runId, 0);
-        uint256 end = block.timestamp;
-        vm.warp(end + WINDOW);
+        uint256 end = vm.getBlockTimestamp();
+        vm.warp(end + 2 * WINDOW);
         post(runId, rootOf(runId, people(1, 5e6)), 5e6);
-        vm.warp(end + 2 * WINDOW + 1);
+        vm.warp(end + 3 * WINDOW + 1);
         vm.prank(owner);
         registry.reclaimUnspent(runId);
         rewards.claim(runId, claimOf(runId, people(1, 5e6), 0));

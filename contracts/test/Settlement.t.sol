@@ -186,7 +186,7 @@ contract SettlementTest is Fixture {
         settlement.post(posting, endorsement);
         vm.prank(owner);
         registry.finish(runId, 0);
-        vm.warp(block.timestamp + WINDOW + 1);
+        vm.warp(block.timestamp + 2 * WINDOW + 1);
         vm.expectPartialRevert(Settlement.RunClosed.selector);
         settlement.post(posting, endorsement);
     }
@@ -226,8 +226,10 @@ contract SettlementTest is Fixture {
     function test_newAttestorsCountAfterAWindow() public {
         address[] memory one = new address[](1);
         one[0] = vm.addr(99);
+        bytes32 to = keccak256(abi.encode(uint32(1), one));
+        Settlement.Endorsement memory consent = endorse(settlement.rotationDigest(runId, to, 0), 3);
         vm.prank(owner);
-        registry.setAttestors(runId, one, 1);
+        registry.setAttestors(runId, one, 1, consent);
         post(runId, keccak256("a"), 7);
         vm.warp(block.timestamp + WINDOW);
         Settlement.Posting memory posting = _posting(8);

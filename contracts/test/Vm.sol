@@ -7,6 +7,8 @@ interface Vm {
     function startPrank(address caller) external;
     function stopPrank() external;
     function warp(uint256 timestamp) external;
+    /// `block.timestamp` may be read again after a `warp`, where the compiler holds it for constant.
+    function getBlockTimestamp() external view returns (uint256);
     function chainId(uint256 id) external;
     function addr(uint256 key) external returns (address);
     function sign(uint256 key, bytes32 digest) external returns (uint8 v, bytes32 r, bytes32 s);

@@ -240,7 +240,7 @@ export class Play {
     await stage.does("finish", finish);
     const reclaim = this.#run("reclaimUnspent", 1n);
     await stage.refuses("reclaim too early", reclaim, "TooEarly");
-    await stage.chain.wait(Number(2n * WINDOW) + 1);
+    await stage.chain.wait(Number(3n * WINDOW) + 1);
     await stage.does("reclaim", reclaim);
     const tree = treeOf(4_000n);
     await stage.does("claim 50, last", this.#rewards("claimMany", 1n, claimsOf(tree)));

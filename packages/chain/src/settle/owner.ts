@@ -69,13 +69,13 @@ export class Owner {
     await sender.once("finish", contracts.registryCall("finish", BigInt(id), root));
   }
 
-  /** Gives back what no settlement credits, two challenge windows after the finish. */
+  /** Gives back what no settlement credits, three challenge windows after the finish. */
   async reclaim(ending: Ending, anyway: boolean): Promise<Reclaimed> {
     const { contracts, sender } = this.#options;
     const { id, run } = await this.#own();
     if (run.finishedAt === 0n) {
       throw new RefusedError("the run is not finished: its money is its workers' until then", {
-        hint: "`manyhands pay finish` finishes it; two challenge windows later this is possible.",
+        hint: "`manyhands pay finish` finishes it; three challenge windows later this is possible.",
       });
     }
     if (!anyway) await this.#refuseOwed(id, ending.owed);

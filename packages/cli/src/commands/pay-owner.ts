@@ -50,7 +50,8 @@ function addFinish(pay: Command, io: Io, setExitCode: SetExitCode): void {
       const { finishRun } = await onChain(() => import("../onchain/pay.ts"));
       await finishRun(run, flags, flags.anyway ?? false);
       if (flags.json) printJson(io, { finished: true });
-      else print(io, "Finished. Two challenge windows from now `pay reclaim` gives the rest back.");
+      else
+        print(io, "Finished. Three challenge windows from now `pay reclaim` gives the rest back.");
       setExitCode(EXIT_OK);
     });
 }

@@ -208,7 +208,7 @@ class Money {
 function factsOf(run: OnChainRun) {
   const finishedAt = run.finishedAt === 0n ? null : Number(run.finishedAt);
   // As RunRegistry.reclaimUnspent has it.
-  const wait = 2 * Number(run.challengeWindow) + 1;
+  const wait = 3 * Number(run.challengeWindow) + 1;
   return {
     owner: run.owner,
     funded: `${run.funded}`,

@@ -113,7 +113,7 @@ export function finishRun(given: string, flags: ChainFlags, anyway: boolean): Pr
 
 export type Taken = { readonly reclaimed: string; readonly kept: string; readonly token: string };
 
-/** @throws as finishRun, and until two challenge windows after the finish */
+/** @throws as finishRun, and until three challenge windows after the finish */
 export function reclaimRun(given: string, flags: ChainFlags, anyway: boolean): Promise<Taken> {
   return settlingFor(given, flags, async ({ owner, ending, contracts }) => {
     const { decimals, symbol } = await contracts.tokenWords();
