@@ -69,6 +69,9 @@ test("train, then tune with adapters in a swarm, verify and export", LIMIT, asyn
     await bytes("again/adapter_model.safetensors"),
     await bytes("tuned/export/adapter_model.safetensors"),
   );
+  const sample = await command("sample", tuned, "--prompt", "after 5", "--tokens", "9", "--json");
+  equal(JSON.parse(sample.stdout).prompt, "after 5");
+  ok(JSON.parse(sample.stdout).text.length > 0, "adapters write over the base in the run's folder");
   deepEqual(await bytes("again/tokenizer.json"), await bytes("out/export/tokenizer.json"));
 });
 

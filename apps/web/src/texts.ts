@@ -297,6 +297,8 @@ const model = {
   seed: "Seed",
   rounds: "Compare with the weights after",
   compare: "Compare two rounds",
+  chat: "Speak with it",
+  chatHelp: "It answers, in the form of conversation that its makers gave it.",
   after: (rounds: number): string =>
     rounds === 0 ? "Before the first round" : `After ${plural(rounds, "round", "rounds")}`,
   newest: "newest",

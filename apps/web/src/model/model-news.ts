@@ -16,6 +16,8 @@ export type WriteOrder = {
   readonly run: FrozenRun;
   readonly rounds: number | null;
   readonly prompt: string;
+  /** The prompt is what a person says to the model, and not what it goes on from. */
+  readonly chat: boolean;
   readonly temperature: number;
   readonly topP: number;
   readonly count: number;

@@ -75,21 +75,21 @@ async function weightsFor(
 }
 
 async function write(order: WriteOrder, isStopped: () => boolean): Promise<void> {
-  const { place, prompt, count, temperature, topP, seed } = order;
+  const { place, prompt, chat, count, temperature, topP, seed } = order;
   const onLoading = (loading: Loading): void => tell({ kind: "loading", place, loading });
   const { rounds, weights } = await weightsFor(order, onLoading);
-  const { tokenizer, generate } = await writerFor(order, onLoading);
+  const { tokenizer, stopIds, generate } = await writerFor(order, onLoading);
   if (isStopped()) return;
   tell({ kind: "began", place, rounds });
   const startedAt = performance.now();
   const stream = tokenizer.stream();
-  const stopIds = tokenizer.eosId === undefined ? [] : [tokenizer.eosId];
-  const options = { prompt: idsOf(prompt, tokenizer), tokenCountMax: count, seed, stopIds };
+  const ids = chat ? turnOf(prompt, tokenizer) : idsOf(prompt, tokenizer);
+  const options = { prompt: ids, tokenCountMax: count, seed, stopIds };
   let written = 0;
   let perSecond = 0;
   for await (const id of generate(weights, { ...options, temperature, topP })) {
     if (isStopped()) return;
-    if (id === tokenizer.eosId) break;
+    if (stopIds.includes(id)) break;
     written += 1;
     perSecond = (written * 1_000) / Math.max(1, performance.now() - startedAt);
     tell({ kind: "text", place, text: stream.push([id]), perSecond });
@@ -98,6 +98,15 @@ async function write(order: WriteOrder, isStopped: () => boolean): Promise<void>
   }
   tell({ kind: "text", place, text: stream.end(), perSecond });
 }
+
+/** What a person says, in the model's own form of a conversation. */
+function turnOf(content: string, tokenizer: TextTokenizer): readonly number[] {
+  if (!tokenizer.chat) throw new LoadError(NO_CHAT);
+  const { text, guard } = tokenizer.chat.renderPrompt({ messages: [{ role: "user", content }] });
+  return tokenizer.encode(text, { author: "control", guard });
+}
+
+const NO_CHAT = "This model's makers gave it no form of conversation: let it go on from a text.";
 
 /** A text begins with one token at least. */
 function idsOf(prompt: string, tokenizer: TextTokenizer): readonly number[] {

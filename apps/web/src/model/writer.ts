@@ -23,6 +23,8 @@ type Writing = Omit<GenerateOptions, "weights">;
 
 export type Writer = {
   readonly tokenizer: TextTokenizer;
+  /** The tokens after which the model's makers stop. */
+  readonly stopIds: readonly number[];
   /** @param weights the run's shared state: all weights, or the adapters */
   readonly generate: (weights: Float32Array, options: Writing) => AsyncGenerator<number>;
   readonly dispose: () => Promise<void>;
@@ -34,7 +36,7 @@ export class LoadError extends Error {}
 /** @throws LoadError, InputError, RuntimeError */
 export async function openWriter(question: WriterQuestion): Promise<Writer> {
   const { run, onLoading } = question;
-  const tokenizer = await tokenizerFor(question);
+  const words = await wordsFor(question);
   if (run.tuning?.method === "lora") {
     const { adapter, base: named } = run.tuning;
     const bytes = await keptBlob(question, named, "base");
@@ -43,7 +45,7 @@ export async function openWriter(question: WriterQuestion): Promise<Writer> {
     onLoading({ what: "graph", done: 0, total: 0 });
     const tuned = await TunedGenerator.create({ runtime, base, adapter });
     return {
-      tokenizer,
+      ...words,
       generate: (adapters, options) => tuned.generate({ ...options, adapters }),
       dispose: () => tuned.dispose(),
     };
@@ -52,7 +54,7 @@ export async function openWriter(question: WriterQuestion): Promise<Writer> {
   onLoading({ what: "graph", done: 0, total: 0 });
   const whole = await createGenerator({ runtime, model: run.model });
   return {
-    tokenizer,
+    ...words,
     generate: (weights, options) => whole.generate({ ...options, weights }),
     dispose: () => whole.dispose(),
   };
@@ -61,14 +63,18 @@ export async function openWriter(question: WriterQuestion): Promise<Writer> {
 const NO_WORDS =
   "This run is older than this page: its files do not say which words its tokens stand for.";
 
-async function tokenizerFor(question: WriterQuestion): Promise<TextTokenizer> {
+async function wordsFor(question: WriterQuestion): Promise<Pick<Writer, "tokenizer" | "stopIds">> {
   const { run } = question;
-  if (run.tokenizer === "bytes") return byteTokenizer();
+  if (run.tokenizer === "bytes") return { tokenizer: byteTokenizer(), stopIds: [] };
   const files = run.tuning?.files;
   if (!files) throw new LoadError(NO_WORDS);
   const bytes = await keptBlob(question, files, "words");
-  const { decodeSmallFiles, tokenizerOf } = await import("@manyhands/engine/tokenizer/small-files");
-  return tokenizerOf(decodeSmallFiles(bytes), run.model.vocabSize);
+  const { decodeSmallFiles, stopIdsOf, tokenizerOf } = await import(
+    "@manyhands/engine/tokenizer/small-files"
+  );
+  const small = decodeSmallFiles(bytes);
+  const tokenizer = tokenizerOf(small, run.model.vocabSize);
+  return { tokenizer, stopIds: stopIdsOf(small.files, tokenizer) };
 }
 
 /** A blob of the run that does not change: from this browser's files, or fetched into them. */

@@ -53,12 +53,9 @@ async function loadTunedRun(
   const rules = checkRunRules({ ...file, model: config, tokenizer, tuning, pay: payOf(file) });
   if (!rules.ok) throw placedError(place, problemAt(rules.error));
   const at = { path: ["data", "files"], found: "", expected: "" };
-  if (file.method === "full" && data.some(({ name }) => name.endsWith(".jsonl"))) {
-    const expected = "texts, for examples in .jsonl need method lora";
-    throw placedError(place, problemAt({ ...at, found: ".jsonl", expected }));
-  }
   if (tokenizer === "bytes") return { file, model: config, tokenizer, data, tuned };
-  const tokens = await idFiles(tuned.tokenizer, data).catch((caught: unknown) => {
+  const choices = { loss: file.data.loss, canSkip: file.method === "lora" };
+  const tokens = await idFiles(tuned.tokenizer, data, choices).catch((caught: unknown) => {
     if (!(caught instanceof InputError)) throw caught;
     const { line, column } = problemAt(at);
     throw placedError(place, { line, column, message: caught.message, hint: caught.hint });

@@ -259,6 +259,19 @@ test("a run that trains on: adapters are the fragments, the base is a blob of th
   const full = await load(TUNED.replace("method: lora", "method: full").replace(/lora: .*\n/, ""));
   assert.equal(full.run.tuning?.method, "full");
   assert.equal(full.run.fragments[0]?.name, "model.embed_tokens.weight");
+  writeFileSync(join(folder, "b.jsonl"), `${lines.join("\n")}\n`);
+  const whole = TUNED.replace("method: lora", "method: full").replace(/lora: .*\n/, "");
+  const examples = whole.replace("[a.txt]", "[b.jsonl]");
+  await assert.rejects(load(examples), (error) => {
+    assert.ok(error instanceof InputError);
+    assert.match(error.message, /run\.yaml:5:10: b\.jsonl, line 1: .*method full learns all/);
+    return /loss: all/.test(error.hint ?? "");
+  });
+  const learnt = await load(examples.replace("[b.jsonl]", "[b.jsonl]\n  loss: all"));
+  const every = new Int32Array(learnt.files[0]?.slice().buffer ?? new ArrayBuffer(0));
+  assert.deepEqual([...every.subarray(0, 3)], [...utf8("one")], "the prompt is learnt, too");
+  writeFileSync(join(folder, "b.jsonl"), `${lines[1]}\n`);
+  assert.equal((await load(examples)).run.tokenizer, "ids", "texts teach all that they say");
   const mistakes: readonly (readonly [string, string, RegExp])[] = [
     ["method: lora\n", "", /method: expected lora or full/],
     ["./model", "./none", /run\.yaml:2:8: .*none/],

@@ -137,6 +137,8 @@ const dataDecoder = object({
   files: list(text(PATH_CHARS_MAX), { min: 1, max: DATA_FILES_MAX }),
   /** The last share of the data, held out for validation. */
   validation: fallback(share(0.0001, 0.5), 1_000),
+  /** What examples teach: the assistant's or the completion's words, or all of them. */
+  loss: fallback(oneOf("assistant", "all"), "assistant"),
 });
 
 /** A model's shape, to be trained from nothing; or where a trained model is. */

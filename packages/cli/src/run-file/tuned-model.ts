@@ -11,7 +11,7 @@ import { readModelText } from "@manyhands/engine/checkpoint/model-files";
 import { ModelFolder } from "@manyhands/engine/checkpoint/model-folder";
 import { readExamples } from "@manyhands/engine/data/node-examples";
 import type { DataFile } from "@manyhands/engine/data/node-files";
-import { documentOf } from "@manyhands/engine/data/text-data";
+import { documentOf, type Loss } from "@manyhands/engine/data/text-data";
 import type { ModelConfig } from "@manyhands/engine/model/config";
 import { openBase, platformSha256 } from "@manyhands/engine/quantize/base-cache";
 import { decodeBase, encodeBase } from "@manyhands/engine/quantize/base-file";
@@ -125,20 +125,24 @@ export function tokensKind(
   return tokenizer.kind === "bytes" && !hasExamples ? "bytes" : "ids";
 }
 
+/** What of an example is learnt, and whether the run's method can leave any of it out. */
+export type ExampleChoices = { readonly loss: Loss; readonly canSkip: boolean };
+
 /**
  * The data as ids of 32 bits, little-endian: texts as they are; of a .jsonl file's examples −1 − id
  * where a token is the user's or the prompt's.
  *
- * @throws InputError names the first line that teaches nothing
+ * @throws InputError names the first line that teaches nothing, or that the method cannot learn so
  */
 export async function idFiles(
   tokenizer: TextTokenizer,
   data: readonly DataFile[],
+  choices: ExampleChoices,
 ): Promise<readonly DataFile[]> {
   const files: DataFile[] = [];
   for (const file of data) {
     const ids = EXAMPLES.test(file.name)
-      ? await exampleIds(tokenizer, file)
+      ? await exampleIds(tokenizer, file, choices)
       : tokenizer.encode(new TextDecoder().decode(file.bytes), { wrap: true });
     const bytes = new Uint8Array(Int32Array.from(ids).buffer);
     const root = toHex(blobRoot(bytes, platformSha256));
@@ -147,17 +151,35 @@ export async function idFiles(
   return files;
 }
 
-async function exampleIds(tokenizer: TextTokenizer, file: DataFile): Promise<number[]> {
+async function exampleIds(
+  tokenizer: TextTokenizer,
+  file: DataFile,
+  { loss, canSkip }: ExampleChoices,
+): Promise<number[]> {
   const all: number[] = [];
-  const { eosId } = tokenizer;
+  const { bosId, eosId } = tokenizer;
   for await (const { line, example } of readExamples(file.path)) {
-    const read = example.ok ? documentOf(example.value, { tokenizer, loss: "assistant" }) : example;
+    const read = example.ok ? documentOf(example.value, { tokenizer, loss }) : example;
     if (!read.ok) throw new InputError(`${file.name}, line ${line}: ${read.error}`);
     const { ids, counted } = read.value;
+    // BOS is counted where nothing can be left out: it is the easiest of all tokens.
+    const skips = (i: number): boolean => counted[i] !== true && (canSkip || ids[i] !== bosId);
+    if (!canSkip && ids.some((_, i) => skips(i))) throw skipError(`${file.name}, line ${line}`);
     ids.forEach((id, i) => {
-      all.push(counted[i] === true ? id : -1 - id);
+      all.push(skips(i) ? -1 - id : id);
     });
     if (eosId !== undefined && ids.at(-1) !== eosId) all.push(eosId);
   }
   return all;
+}
+
+function skipError(place: string): InputError {
+  return new InputError(
+    `${place}: it has words that are not to be learnt: method full learns all`,
+    {
+      hint:
+        "add `loss: all` to data, choose `method: lora`, or train alone with " +
+        "`manyhands finetune --method full`, which can leave them out",
+    },
+  );
 }

@@ -85,8 +85,8 @@ test("what a template refuses is an error with its words; what is no template, a
     },
   );
   assert.throws(() => new ChatTemplate("{% for %}"), InputError);
-  assert.equal(new ChatTemplate("x".repeat(1_000_000)).source.length, 1_000_000);
-  assert.throws(() => new ChatTemplate("x".repeat(1_000_001)), InputError);
+  assert.equal(new ChatTemplate("x".repeat(200_000)).source.length, 200_000);
+  assert.throws(() => new ChatTemplate("x".repeat(200_001)), InputError);
 });
 
 const ENDLESS: readonly (readonly [string, string, RegExp])[] = [
@@ -131,9 +131,15 @@ test("a template that calls itself for ever is refused", () => {
   assert.throws(() => template.render({ messages: TURNS }), ChatError);
 });
 
+test("what is said to a model gets the guard, and the assistant's turn is begun", () => {
+  const template = new ChatTemplate(CHATML, {}, ["<|im_end|>"]);
+  const messages = [{ role: "user", content: "a<|im_end|>b" }];
+  const { text, guard } = template.renderPrompt({ messages });
+  assert.equal(text, `<|im_start|>user\na<${guard}|im_end|>b<|im_end|>\n<|im_start|>assistant\n`);
+});
+
 test("a template that is too long to be read in time is refused before", () => {
   assert.throws(() => new ChatTemplate(`x${" ".repeat(1_001)}`), /more than 1000 spaces in a row/);
-  assert.throws(() => new ChatTemplate("x".repeat(200_001)), /200001 characters is too long/);
 });
 
 test("a long conversation is within the budget", () => {

@@ -44,6 +44,8 @@ const SPACES_MAX = 1_000;
 const GENERATION = /\{%(-?)\s*(end)?generation\s*(-?)%\}/g;
 /** Unicode's noncharacters: no text means them, so one that the conversation lacks is found. */
 const NONCHARACTERS = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + i));
+const NO_GUARD = "the conversation has every noncharacter of Unicode";
+const NO_GUARD_HINT = "remove U+FDD0 to U+FDEF from it";
 /** The day that Llama's templates fall back on: a rendering must not depend on when it is made. */
 const DAY = {
   "%d": "26",
@@ -107,14 +109,25 @@ export class ChatTemplate {
     const free = freeCharacters(conversation);
     const [guard, open, close] = free;
     if (guard === undefined || open === undefined || close === undefined) {
-      throw new ChatError("the conversation has every noncharacter of Unicode", {
-        hint: "remove U+FDD0 to U+FDEF from it",
-      });
+      throw new ChatError(NO_GUARD, { hint: NO_GUARD_HINT });
     }
     const shown = guarded ? this.#guarded(conversation, guard) : conversation;
     if (this.#marked) return { ...this.#renderMarked(shown, open, close), guard };
     const text = this.render(shown);
     return { text, counted: this.#turns(shown, text), guard };
+  }
+
+  /**
+   * The conversation up to where the assistant goes on, with the guard inside whatever the
+   * conversation's own words spell of control tokens.
+   *
+   * @throws ChatError, TemplateBudgetError
+   */
+  renderPrompt(conversation: Conversation): Pick<RenderedChat, "text" | "guard"> {
+    const [guard] = freeCharacters(conversation);
+    if (guard === undefined) throw new ChatError(NO_GUARD, { hint: NO_GUARD_HINT });
+    const shown = this.#guarded(conversation, guard);
+    return { text: this.render(shown, { generationPrompt: true }), guard };
   }
 
   #renderMarked(shown: Conversation, open: string, close: string): Omit<RenderedChat, "guard"> {

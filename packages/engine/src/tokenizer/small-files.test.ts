@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { utf8 } from "@manyhands/base/bytes";
 import { InputError } from "@manyhands/base/errors";
 import { tokenizerJson } from "./hugging-face.ts";
-import { decodeSmallFiles, encodeSmallFiles, tokenizerOf } from "./small-files.ts";
+import { decodeSmallFiles, encodeSmallFiles, stopIdsOf, tokenizerOf } from "./small-files.ts";
 
 const QWEN = new URL("../../../../vectors/engine/tokenizers/qwen.json", import.meta.url);
 const OURS = { name: "org/model", revision: null };
@@ -31,6 +31,16 @@ test("without a tokenizer.json, or with ours, 256 tokens are bytes", () => {
   const files = { "tokenizer.json": tokenizerJson() };
   assert.equal(tokenizerOf({ ...OURS, files }, 256).kind, "bytes");
   assert.throws(() => tokenizerOf({ ...OURS, files: {} }, 300), /there is no tokenizer.json/);
+});
+
+test("stop tokens are the tokenizer's own and those of both configs, once each", () => {
+  const files = {
+    "config.json": '{"eos_token_id":7}',
+    "generation_config.json": '{"eos_token_id":[7,9,-1,"x"]}',
+  };
+  assert.deepEqual(stopIdsOf(files, { eosId: 5 }), [5, 7, 9]);
+  assert.deepEqual(stopIdsOf({}, { eosId: undefined }), []);
+  assert.throws(() => stopIdsOf({ "config.json": "{" }, { eosId: 5 }), InputError);
 });
 
 test("what is no such blob is refused with what is wrong with it", () => {

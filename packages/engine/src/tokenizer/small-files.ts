@@ -7,7 +7,7 @@ import { InputError } from "@manyhands/base/errors";
 import { tokenizerJson } from "./hugging-face.ts";
 import { ModelTokenizer } from "./model-tokenizer.ts";
 import { byteTokenizer, type TextTokenizer } from "./text-tokenizer.ts";
-import { isRecord, TOKENIZER_BYTES_MAX } from "./tokenizer-json.ts";
+import { isRecord, parseObject, TOKENIZER_BYTES_MAX } from "./tokenizer-json.ts";
 
 /** What is taken along, where it is there; a tokenizer.json has all that older forms have. */
 export const SMALL_FILES: readonly string[] = [
@@ -86,4 +86,17 @@ export function tokenizerOf({ files }: SmallFiles, vocabSize: number): TextToken
   });
   if (own.vocabSize <= vocabSize) return own;
   throw unreadable(`its tokenizer has ${own.vocabSize} tokens, the model only ${vocabSize}`);
+}
+
+/** The tokens after which the model's makers stop: the tokenizer's own, and what configs name. */
+export function stopIdsOf(
+  files: Readonly<Record<string, string>>,
+  { eosId }: Pick<TextTokenizer, "eosId">,
+): readonly number[] {
+  const named = ["generation_config.json", "config.json"].flatMap((name) => {
+    const own = files[name] === undefined ? {} : parseObject(files[name], name);
+    return [own["eos_token_id"]].flat();
+  });
+  const ids = [eosId, ...named].filter((id) => typeof id === "number");
+  return [...new Set(ids)].filter((id) => Number.isSafeInteger(id) && id >= 0);
 }

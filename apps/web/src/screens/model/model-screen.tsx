@@ -17,6 +17,8 @@ type Choices = {
   readonly topP: number;
   readonly count: number;
   readonly seed: number;
+  /** The prompt is said to the model, which answers. */
+  readonly chat: boolean;
   /** Rounds of the second text; null for none. */
   readonly compared: number | null;
 };
@@ -27,6 +29,7 @@ const DEFAULTS: Choices = {
   topP: 0.95,
   count: 400,
   seed: 1,
+  chat: false,
   compared: null,
 };
 
@@ -131,7 +134,7 @@ type ChoicesCardProps = {
 
 function ChoicesCard({ choices, closed, isBytes, change }: ChoicesCardProps): ReactNode {
   const { model } = texts;
-  const { temperature, topP, count, compared, seed } = choices;
+  const { temperature, topP, count, compared, seed, chat } = choices;
   return (
     <Card>
       <div>
@@ -161,6 +164,14 @@ function ChoicesCard({ choices, closed, isBytes, change }: ChoicesCardProps): Re
           words={String(seed)}
           onChange={(value) => change({ seed: value })}
         />
+        {isBytes ? null : (
+          <Switch
+            label={model.chat}
+            help={model.chatHelp}
+            checked={chat}
+            onChange={(checked) => change({ chat: checked })}
+          />
+        )}
         <Switch
           label={model.compare}
           checked={compared !== null}
