@@ -1,87 +1,22 @@
-// A run from its funding to its last payout, as people would do it: real commands as processes, a
-// local chain, four workers, two attestors. Checked by audit.ts, which shares no code with it.
+// A run from its funding to its last payout, as people would do it: real commands as processes, four
+// workers, two attestors; on the local chain, and on anvil. Checked by audit.ts, which shares no
+// code with it.
 import { equal, match, ok } from "node:assert/strict";
-import { appendFile, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Address, keccak256, toHex } from "viem";
+import { type Address, type Hex, keccak256, toHex } from "viem";
 import { privateKeyToAddress } from "viem/accounts";
-import { plainEnvironment, tinyRun } from "../e2e/tiny-run.ts";
-import { Process } from "../process.ts";
+import type { Process } from "../process.ts";
 import { askChain, balanceOf, owedByLog } from "./audit.ts";
+import { device, done, owner, PAY_CHAINS, type Stage, setUp, start } from "./pay-stage.ts";
+import { replayed } from "./replay.ts";
 
 const LIMIT = { timeout: 180_000 };
-const TOKENS = 65_536;
+const TOKENS = 131_072;
 const FUNDING = 100_000_000n; // 100 dollars of 6 decimals
-const accountOf = (name: string): Address => toHex(`account of ${name}`.slice(0, 20), { size: 20 });
-
-type Stage = {
-  readonly t: TestContext;
-  readonly folder: string;
-  readonly out: string;
-  readonly url: string;
-  readonly registry: string;
-  readonly dollar: string;
-  readonly keys: Readonly<Record<"owner" | "one" | "two", string>>;
-};
-
-function start(t: TestContext, args: readonly string[]): Process {
-  const child = new Process(args, { environment: plainEnvironment() });
-  t.after(() => (child.running ? child.kill() : undefined));
-  return child;
-}
-
-async function done(t: TestContext, args: readonly string[], code = 0): Promise<string> {
-  const child = start(t, args);
-  equal((await child.exit).code, code, child.output);
-  return child.output;
-}
-
-async function setUp(t: TestContext): Promise<Stage> {
-  const folder = await tinyRun(t, TOKENS, "  workersMin: 4");
-  const chain = start(t, ["chain", "--folder", join(folder, "chain"), "--port", "0", "--json"]);
-  const [line] = await chain.says(/\{.*"url".*\}/);
-  const { url, registry, dollar } = JSON.parse(line) as Record<string, string>;
-  const keys = { owner: "", one: "", two: "" };
-  const addresses: string[] = [];
-  for (const name of ["owner", "one", "two"] as const) {
-    keys[name] = join(folder, `${name}.key`);
-    const key = keccak256(toHex(name));
-    await writeFile(keys[name], `${key}\n`);
-    if (name !== "owner") addresses.push(`    - "${privateKeyToAddress(key)}"`);
-  }
-  const terms = [
-    "pay:",
-    "  chain: local",
-    "  unitsPerMillionTokens: 7_000_003".replaceAll("_", ""),
-    "  shares: { training: 0.8, data: 0.15, storage: 0.05 }",
-    `  dataAccount: "${accountOf("data")}"`,
-    `  storageAccount: "${accountOf("storage")}"`,
-    "  settleEvery: 4",
-    "  challengeWindow: 1s",
-    "  attestors:",
-    ...addresses,
-  ];
-  await appendFile(join(folder, "run.yaml"), `${terms.join("\n")}\n`);
-  const out = join(folder, "out");
-  return { t, folder, out, keys, url: url ?? "", registry: registry ?? "", dollar: dollar ?? "" };
-}
-
-async function owner(out: string, joinUrl: string, wish: "pause" | "resume"): Promise<void> {
-  const { ownerToken } = JSON.parse(await readFile(join(out, "keys.json"), "utf8"));
-  const headers = { authorization: `Bearer ${ownerToken}` };
-  const answer = await fetch(`${joinUrl.replace(/#.*/, "")}/${wish}`, { method: "POST", headers });
-  equal(answer.status, 200);
-}
-
-function device(stage: Stage, joinUrl: string, name: string, paid: boolean): Process {
-  const payTo = paid ? ["--pay-to", accountOf(name)] : [];
-  const folder = join(stage.folder, name);
-  const more = ["--folder", folder, "--name", name, "--threads", "1", "--compute", "cpu"];
-  return start(stage.t, ["join", joinUrl, ...more, ...payTo]);
-}
 
 /** A wallet signs for one device: its folder keeps it, and another device cannot use it. */
 async function delegated({ t, folder }: Stage, joinUrl: string, name: string): Promise<string> {
@@ -95,9 +30,16 @@ async function delegated({ t, folder }: Stage, joinUrl: string, name: string): P
   return account ?? "";
 }
 
+async function attest({ t, url, keys }: Stage, joinUrl: string, sequence: number): Promise<void> {
+  for (const key of [keys.one, keys.two]) {
+    const said = await done(t, ["attest", joinUrl, "--key", key, "--rpc", url]);
+    match(said, new RegExp(`Settlement ${sequence} .* is what the log says`));
+  }
+}
+
 /** Both attestors sign whatever waits for them, until the coordinator has ended. */
 async function attestAll(stage: Stage, coordinator: Process, joinUrl: string): Promise<number> {
-  const signed = new Set<number>();
+  const signed = new Set([1]);
   const headers = { authorization: `Bearer ${joinUrl.replace(/.*#/, "")}` };
   while (coordinator.running) {
     const list = await fetch(`${joinUrl.replace(/#.*/, "")}/settlements`, { headers })
@@ -105,10 +47,7 @@ async function attestAll(stage: Stage, coordinator: Process, joinUrl: string): P
       .catch(() => []); // it has ended
     const newest = list.at(-1)?.sequence ?? 0;
     if (newest > 0 && !signed.has(newest)) {
-      for (const key of [stage.keys.one, stage.keys.two]) {
-        const said = await done(stage.t, ["attest", joinUrl, "--key", key, "--rpc", stage.url]);
-        match(said, new RegExp(`Settlement ${newest} .* is what the log says`));
-      }
+      await attest(stage, joinUrl, newest);
       signed.add(newest);
     }
     await Promise.race([sleep(100), coordinator.exit]);
@@ -132,15 +71,24 @@ async function audited({ out, url, dollar, registry }: Stage) {
   return { paidOut, accounts: owed.size };
 }
 
-test("funded, trained by four, attested by two, paid to the last unit", LIMIT, async (t) => {
-  const stage = await setUp(t);
+for (const name of ["local", "anvil"] as const) {
+  test(`${name}: funded, trained by four, attested by two, paid to the last unit`, LIMIT, (t) => {
+    return paidRun(t, name);
+  });
+}
+
+async function paidRun(t: TestContext, name: keyof typeof PAY_CHAINS): Promise<void> {
+  const open = PAY_CHAINS[name];
+  const stage = await setUp(t, { open, tokens: TOKENS, workersMin: 4, settleEvery: 4 });
   const { folder, out, url, keys } = stage;
   const chain = ["--chain", url, "--key", keys.owner];
   const up = ["up", folder, "--host", "127.0.0.1", "--port", "0", "--out", out, ...chain];
   const coordinator = start(t, up);
   const [, joinUrl = ""] = await coordinator.says(/npx \S+ join '(\S+)'/);
-  const funding = ["pay", "fund", out, "100", "--mint", "--rpc", url, "--key", keys.owner];
-  match(await done(t, funding), /Run 1 on its chain is funded with 100 /);
+  const own = ["--rpc", url, "--key", keys.owner];
+  match(await done(t, ["pay", "fund", out, "60", "--mint", ...own]), /Run 1 .* funded with 60 /);
+  const permitted = await done(t, ["pay", "fund", out, "40", "--mint", "--permit", ...own]);
+  match(permitted, /^Run 1 on its chain is funded with 100 [^\n]*\n$/, "by the token's own permit");
 
   // Ada and Ben name an account, Cyd's wallet signs later, Dan never says anything.
   const devices = ["ada", "ben", "cyd", "dan"].map((name, i) =>
@@ -154,6 +102,12 @@ test("funded, trained by four, attested by two, paid to the last unit", LIMIT, a
   const again = device(stage, joinUrl, "cyd", false);
   await again.says(new RegExp(`is paid to ${account}`));
   await owner(out, joinUrl, "resume");
+  // The first settlement is final before the last round: the others come on top of it.
+  await coordinator.says(/Settlement 1 waits/);
+  await owner(out, joinUrl, "pause");
+  await attest(stage, joinUrl, 1);
+  await coordinator.says(/Settlement 1 is final/);
+  await owner(out, joinUrl, "resume");
 
   const settlements = await attestAll(stage, coordinator, joinUrl);
   equal((await coordinator.exit).code, 0, coordinator.output);
@@ -163,36 +117,69 @@ test("funded, trained by four, attested by two, paid to the last unit", LIMIT, a
   equal(accounts, 5, "three workers, data and storage; nobody for Dan");
   t.diagnostic(`${settlements} settlements, ${paidOut} units to ${accounts} accounts`);
 
-  await t.test("told: everybody is paid, and Dan's tokens wait for an account", async () => {
-    const told = await done(t, ["pay", "status", out, "--rpc", url]);
-    match(told, new RegExp(`funded 100, paid ${Number(paidOut) / 1e6}`));
-    match(told, /dan: [\d,.\s]+ tokens wait for an account/);
-    const csv = await done(t, ["pay", "export", out, "--rpc", url]);
-    equal(csv.trim().split("\n").length, 6, csv);
-    const report = await readFile(join(out, "report.html"), "utf8");
-    match(report, /Who is owed what[\s\S]*dan has named no account/);
+  await t.test("told: everybody is paid, and Dan's tokens wait", () => isTold(stage, paidOut));
+  await t.test("finished and taken back, by its owner", () => isOver(stage, paidOut));
+  await t.test("not supported by the log: not signed", () => isNotSigned(stage));
+  await t.test("another chain, and strangers", () => isRefused(stage));
+  if (name === "anvil") return;
+  await t.test("the same bytes on anvil: equal gas, outcomes and logs", async (t) => {
+    t.diagnostic(`${await replayed(t, url, join(out, "settle.sqlite"))} transactions`);
   });
+}
 
-  await t.test("a settlement that the log does not support is not signed", async () => {
-    const database = new DatabaseSync(join(out, "settle.sqlite"));
-    const newest = database.prepare("SELECT * FROM settlements ORDER BY sequence DESC").get();
-    const bundle = JSON.parse(String(newest?.["bundle"])) as Record<string, unknown>;
-    const forged = JSON.stringify({ ...bundle, sequence: 99, total: "1" });
-    database
-      .prepare("INSERT INTO settlements VALUES (99, ?, ?)")
-      .run(newest?.["round"] ?? 0, forged);
-    database.close();
-    const said = await done(t, ["attest", out, "--key", keys.one, "--rpc", url], 1);
-    match(said, /not signed: the log does not support .*total is 1, by the log it is \d+/);
-  });
+async function isTold({ t, out, url }: Stage, paidOut: bigint): Promise<void> {
+  const told = await done(t, ["pay", "status", out, "--rpc", url]);
+  match(told, new RegExp(`funded 100, paid ${Number(paidOut) / 1e6}`));
+  match(told, /dan: [\d,.\s]+ tokens wait for an account/);
+  const csv = await done(t, ["pay", "export", out, "--rpc", url]);
+  equal(csv.trim().split("\n").length, 6, csv);
+  const report = await readFile(join(out, "report.html"), "utf8");
+  match(report, /Who is owed what[\s\S]*dan has named no account/);
+}
 
-  await t.test("another chain is refused, and strangers are no attestors", async () => {
-    const foreign = ["chain", "--folder", join(folder, "other"), "--port", "0", "--json"];
-    const other = start(t, [...foreign, "--chain-id", "7"]);
-    const [, otherUrl = ""] = await other.says(/"url": ?"([^"]+)"/);
-    const settle = ["pay", "settle", out, "--key", keys.owner, "--rpc", otherUrl];
-    match(await done(t, settle, 1), /answers for chain 7, the run pays on 7433000/);
-    const stranger = ["attest", out, "--key", keys.owner, "--rpc", url];
-    match(await done(t, stranger, 2), /is none of this run's attestors/);
-  });
-});
+async function isOver({ t, out, url, keys, dollar, registry }: Stage, paidOut: bigint) {
+  const pay = (wish: string, key: string, code = 0): Promise<string> =>
+    done(t, ["pay", wish, out, "--rpc", url, "--key", key], code);
+  match(await pay("reclaim", keys.owner, 1), /not finished: its money is its workers' until then/);
+  match(await pay("finish", keys.one, 1), /only the run's owner may do that: 0x/);
+  match(await pay("pause", keys.owner), /^Paused/);
+  match(await pay("resume", keys.owner), /posted again/);
+  match(await pay("finish", keys.owner), /^Finished/);
+  match(await pay("finish", keys.owner, 1), /finished on its chain already/);
+  match(await pay("reclaim", keys.two, 1), /only the run's owner/);
+  for (let said = ""; !/ are back with the run's owner\.\n/.test(said); ) {
+    const again = start(t, ["pay", "reclaim", out, "--rpc", url, "--key", keys.owner]);
+    const { code } = await again.exit;
+    said = again.output;
+    ok(code === 0 || /not before .*TooEarly/.test(said), said);
+  }
+  match(await pay("reclaim", keys.owner, 1), /nothing is left to take back/);
+  const owner = privateKeyToAddress((await readFile(keys.owner, "utf8")).trim() as Hex);
+  const reclaimed = await balanceOf(url, dollar, owner);
+  const unspent = await balanceOf(url, dollar, registry as Address);
+  equal(paidOut + reclaimed + unspent, FUNDING, "payouts + reclaimed + unspent = funding");
+  equal(unspent, 0n, "everybody has claimed");
+}
+
+async function isNotSigned({ t, out, url, keys }: Stage): Promise<void> {
+  const database = new DatabaseSync(join(out, "settle.sqlite"));
+  const newest = database.prepare("SELECT * FROM settlements ORDER BY sequence DESC").get();
+  const bundle = JSON.parse(String(newest?.["bundle"])) as Record<string, unknown>;
+  const forged = JSON.stringify({ ...bundle, sequence: 99, total: "1" });
+  const insert = database.prepare("INSERT INTO settlements VALUES (99, ?, ?)");
+  insert.run(newest?.["round"] ?? 0, forged);
+  const said = await done(t, ["attest", out, "--key", keys.one, "--rpc", url], 1);
+  match(said, /not signed: the log does not support .*total is 1, by the log it is \d+/);
+  database.exec("DELETE FROM settlements WHERE sequence = 99");
+  database.close();
+}
+
+async function isRefused({ t, folder, out, url, keys }: Stage): Promise<void> {
+  const foreign = ["chain", "--folder", join(folder, "other"), "--port", "0", "--json"];
+  const other = start(t, [...foreign, "--chain-id", "7"]);
+  const [, otherUrl = ""] = await other.says(/"url": ?"([^"]+)"/);
+  const settle = ["pay", "settle", out, "--key", keys.owner, "--rpc", otherUrl];
+  match(await done(t, settle, 1), /answers for chain 7, the run pays on 7433000/);
+  const stranger = ["attest", out, "--key", keys.owner, "--rpc", url];
+  match(await done(t, stranger, 2), /is none of this run's attestors/);
+}

@@ -1,6 +1,6 @@
 // The contracts on a local chain, once: later starts find them where they are.
 // Not for other chains: there a person deploys, with their own key and gas.
-import { defined } from "@manyhands/base/assert";
+import { assert, defined } from "@manyhands/base/assert";
 import {
   type Address,
   encodeDeployData,
@@ -25,36 +25,52 @@ export type LocalContracts = {
   readonly dollar: Address;
 };
 
+/** A contract's making: a transaction that is the same on every chain of this number. */
+export type Deployment = {
+  readonly name: keyof LocalContracts;
+  readonly address: Address;
+  readonly raw: Hex;
+};
+
 /** In this order, so that their addresses are the same on every local chain. */
-export async function deployContracts(chain: LocalChain): Promise<LocalContracts> {
-  const registry = await deploy(chain, 0n, "RunRegistry", []);
-  const provenance = await deploy(chain, 1n, "Provenance", [registry]);
-  const dollar = await deploy(chain, 2n, "TestDollar", []);
-  return { registry, provenance, dollar };
+export async function deploymentsOn(chainId: number): Promise<readonly Deployment[]> {
+  const registry = getContractAddress({ from: deployer.address, nonce: 0n });
+  const made = async (
+    name: keyof LocalContracts,
+    nonce: number,
+    contract: ContractName,
+    args: readonly unknown[] = [],
+  ): Promise<Deployment> => {
+    const { abi, bytecode } = artefact(contract);
+    const raw = await deployer.signTransaction({
+      ...{ type: "eip1559", chainId, nonce, gas: TRANSACTION_GAS_MAX },
+      ...{ maxFeePerGas: 0n, maxPriorityFeePerGas: 0n },
+      data: encodeDeployData({ abi, bytecode, args }),
+    });
+    const from = deployer.address;
+    return { name, address: getContractAddress({ from, nonce: BigInt(nonce) }), raw };
+  };
+  return [
+    await made("registry", 0, "RunRegistry"),
+    await made("provenance", 1, "Provenance", [registry]),
+    await made("dollar", 2, "TestDollar"),
+  ];
 }
 
-async function deploy(
-  chain: LocalChain,
-  nonce: bigint,
-  name: ContractName,
-  args: readonly unknown[],
-): Promise<Address> {
-  const address = getContractAddress({ from: deployer.address, nonce });
-  const lower = address.toLowerCase() as Hex;
-  if ((await chain.machine.codeAt(lower)) !== "0x") return address;
-  const { abi, bytecode } = artefact(name);
-  const raw = await deployer.signTransaction({
-    type: "eip1559",
-    chainId: chain.chainId,
-    nonce: Number(nonce),
-    gas: TRANSACTION_GAS_MAX,
-    maxFeePerGas: 0n,
-    maxPriorityFeePerGas: 0n,
-    data: encodeDeployData({ abi, bytecode, args }),
-  });
-  const hash = await chain.send(raw);
-  const { receipt } = defined(chain.store.transaction(hash), "an accepted transaction");
-  const { status } = JSON.parse(receipt) as { status: Hex };
-  defined(status === "0x1" ? status : undefined, `${name} was deployed`);
-  return address;
+/** Those that are not there yet are made now. */
+export async function deployContracts(chain: LocalChain): Promise<LocalContracts> {
+  const addresses = new Map<string, Address>();
+  for (const { name, address, raw } of await deploymentsOn(chain.chainId)) {
+    addresses.set(name, address);
+    const lower = address.toLowerCase() as Hex;
+    if ((await chain.machine.codeAt(lower)) !== "0x") continue;
+    const { receipt } = defined(
+      chain.store.transaction(await chain.send(raw)),
+      "an accepted transaction",
+    );
+    const { status } = JSON.parse(receipt) as { status: Hex };
+    assert(status === "0x1", `${name} was deployed`);
+  }
+  const at = (name: keyof LocalContracts): Address => defined(addresses.get(name), name);
+  return { registry: at("registry"), provenance: at("provenance"), dollar: at("dollar") };
 }
