@@ -1,6 +1,6 @@
 // `manyhands fetch` against a server that answers like the Hub.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -32,7 +32,9 @@ before(async () => {
     ["config.json", { bytes: Buffer.from(configJson(CONFIG)), large: false }],
     ["model.safetensors", { bytes: writeSafetensors(tensors), large: true }],
   ]);
-  hub.repos.set("org/tiny", { commit: COMMIT, revisions: ["main"], files });
+  for (const name of ["org/tiny", "org/named"]) {
+    hub.repos.set(name, { commit: COMMIT, revisions: ["main"], files });
+  }
 });
 after(async () => {
   await hub.stop();
@@ -63,6 +65,23 @@ test("a model is fetched with its progress, told what it is, and then in the cac
   const again = await run(["fetch", "hf:org/tiny@main", "--json"]);
   const facts = JSON.parse(again.stdout);
   assert.deepEqual([facts.architecture, facts.fromCache, again.stderr], ["llama", true, ""]);
+});
+
+test("a model that a run file names is fetched with its progress, too", async () => {
+  writeFileSync(join(home, "text.txt"), "words ".repeat(100));
+  const shape = "contextLength: 32, batchSequences: 1, innerSteps: 1";
+  const choices = `recipe: { optimizer: adamw, learningRate: 0.01, ${shape} }`;
+  const lines = [
+    "name: named",
+    "model: hf:org/named",
+    "method: lora",
+    "data: { files: [text.txt] }",
+  ];
+  const rest = ["lora: { r: 2, loraAlpha: 4 }", choices, "budget: { tokens: 1 }"];
+  writeFileSync(join(home, "run.yaml"), `${[...lines, ...rest].join("\n")}\n`);
+  const { stderr } = await run(["run", join(home, "run.yaml")], true);
+  assert.match(stderr, /\[#{20}\] 100 % .* 1\/1 model\.safetensors/);
+  assert.match(stderr, /run\.yaml:2:8: .* has no tokenizer\.json/, "and then it is looked into");
 });
 
 test("what is not there is a sentence with what to do", async () => {

@@ -5,9 +5,10 @@ import { hostRun } from "../run/host-run.ts";
 import { announceResult } from "../run/messages.ts";
 import { chooseFolder, type FolderChoice, readSummary } from "../run/run-folder.ts";
 import { prepareRun } from "../run-file/freeze.ts";
-import { loadRunFile } from "../run-file/load-run-file.ts";
+import { type LoadedRunFile, loadRunFile } from "../run-file/load-run-file.ts";
 import { shortId } from "../terminal/format.ts";
 import { type Io, remark } from "../terminal/io.ts";
+import { resolveShown } from "../terminal/resolve-shown.ts";
 import type { HostFlags } from "./options.ts";
 
 export type HostCommand = {
@@ -26,7 +27,7 @@ export type HostCommand = {
 export async function hostCommand(command: HostCommand): Promise<number> {
   const { flags, io } = command;
   const json = flags.json ?? false;
-  const prepared = prepareRun(await loadRunFile(command.runFile), flags);
+  const prepared = prepareRun(await loadShown(command), flags);
   const choice = chooseFolder(prepared.runId, { out: flags.out, again: command.again });
   if (choice.found === "finished") {
     const summary = await readSummary(choice.folder);
@@ -49,6 +50,11 @@ export async function hostCommand(command: HostCommand): Promise<number> {
     io,
     chain: flags.chain === undefined ? null : { rpc: flags.chain, ...keyOf(flags) },
   });
+}
+
+/** The run file; a model that it names is fetched before the terminal's eyes. */
+function loadShown({ runFile, io }: HostCommand): Promise<LoadedRunFile> {
+  return loadRunFile(runFile, { fetchModel: (name) => resolveShown(name, io) });
 }
 
 function keyOf({ key }: HostFlags): { readonly key?: string } {

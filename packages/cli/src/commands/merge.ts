@@ -8,9 +8,9 @@ import { type Command, Option } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import { bytesText } from "../terminal/format.ts";
 import { type Io, print, printJson } from "../terminal/io.ts";
+import { resolveShown } from "../terminal/resolve-shown.ts";
 import { ShareLine } from "../terminal/share-line.ts";
 import { exampleText, jsonOption } from "./options.ts";
-import { resolveShown } from "./resolve-shown.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 const HELP = `

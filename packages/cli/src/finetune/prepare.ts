@@ -12,10 +12,10 @@ import { readTokenizer } from "@manyhands/engine/tokenizer/node-tokenizer";
 import type { TextTokenizer } from "@manyhands/engine/tokenizer/text-tokenizer";
 import { TUNE_DEFAULTS } from "@manyhands/engine/train/tuner";
 import { parseModelReference } from "@manyhands/hub/reference";
-import { type ResolvedModel, resolveModel } from "@manyhands/hub/resolve";
+import type { ResolvedModel } from "@manyhands/hub/resolve";
 import { groupedText } from "../terminal/format.ts";
 import type { Io } from "../terminal/io.ts";
-import { ProgressLine } from "../terminal/progress-line.ts";
+import { resolveShown } from "../terminal/resolve-shown.ts";
 import { modelFingerprint } from "./base-identity.ts";
 import { DEFAULTS, defaultRate, type FinetuneFlags, scheduleOf } from "./flags.ts";
 import { chooseMicroBatch } from "./memory.ts";
@@ -41,7 +41,7 @@ export type Prepared = {
 export async function prepare(flags: FinetuneFlags, io: Io): Promise<Prepared> {
   const name = given(flags.model, "--model <folder or hf:org/name>");
   const paths = given(flags.data, "--data <file>");
-  const found = await fetched(name, io);
+  const found = await resolveShown(name, io);
   const files = await ModelFolder.open(found.folder);
   try {
     const { config } = files;
@@ -99,12 +99,6 @@ function readingLine({ stderr }: Io): { show(documents: number): void; end(): vo
 }
 
 const DOCUMENTS_SHOWN = 500;
-
-async function fetched(name: string, io: Io): Promise<ResolvedModel> {
-  const line = new ProgressLine(io.stderr);
-  const onProgress = (progress: Parameters<ProgressLine["show"]>[0]): void => line.show(progress);
-  return resolveModel(name, { env: io.environment, onProgress }).finally(() => line.end());
-}
 
 type RecipeParts = Pick<Recipe, "model" | "method" | "adapter" | "chatTemplateSha256"> & {
   readonly config: ModelConfig;

@@ -7,7 +7,13 @@ import { type Model, modelDecoder } from "@manyhands/protocol/model-config";
 import { checkRunRules, type FrozenRun } from "@manyhands/protocol/run-config";
 import { type ParsedRunFile, parseRunFile, type RunFileProblem } from "./parse-run-file.ts";
 import { payOf, type RunFile } from "./run-file.ts";
-import { idFiles, openTunedModel, type TunedModel, tokensKind } from "./tuned-model.ts";
+import {
+  type FetchModel,
+  idFiles,
+  openTunedModel,
+  type TunedModel,
+  tokensKind,
+} from "./tuned-model.ts";
 
 export type LoadedRunFile = {
   readonly file: RunFile;
@@ -19,12 +25,17 @@ export type LoadedRunFile = {
   readonly tuned: TunedModel | null;
 };
 
+export type LoadOptions = {
+  /** Default: fetched without a word. */
+  readonly fetchModel?: FetchModel;
+};
+
 /**
  * @param path the run file, or a folder that has a run.yaml
  * @throws     InputError that names file, line, column, field, found and expected; or what is wrong
  *             with the model that it names
  */
-export async function loadRunFile(path: string): Promise<LoadedRunFile> {
+export async function loadRunFile(path: string, options: LoadOptions = {}): Promise<LoadedRunFile> {
   const place = (await isFolder(path)) ? join(path, "run.yaml") : path;
   const parsed = parseRunFile(await readText(place));
   if (!parsed.ok) throw placedError(place, parsed.error);
@@ -34,17 +45,18 @@ export async function loadRunFile(path: string): Promise<LoadedRunFile> {
   if (typeof model !== "string") {
     return { file, model, tokenizer: file.tokenizer, data, tuned: null };
   }
-  return loadTunedRun(place, parsed.value, { data, reference: model });
+  return loadTunedRun(place, parsed.value, { data, reference: model, ...options });
 }
 
 /** The model that is named, what holds between it and the file, and the data as its tokens. */
 async function loadTunedRun(
   place: string,
   parsed: ParsedRunFile,
-  { data, reference }: { readonly data: readonly DataFile[]; readonly reference: string },
+  named: { readonly data: readonly DataFile[]; readonly reference: string } & LoadOptions,
 ): Promise<LoadedRunFile> {
   const { file, problemAt } = parsed;
-  const tuned = await loadTuned(place, parsed, reference);
+  const { data } = named;
+  const tuned = await loadTuned(place, parsed, named);
   const tokenizer = tokensKind(tuned.tokenizer, data);
   const { config } = tuned;
   const bounds = modelDecoder(config, ["model"]);
@@ -67,10 +79,10 @@ async function loadTunedRun(
 async function loadTuned(
   place: string,
   { file, problemAt }: ParsedRunFile,
-  reference: string,
+  { reference, fetchModel }: { readonly reference: string } & LoadOptions,
 ): Promise<TunedModel> {
-  const folder = dirname(resolve(place));
-  return openTunedModel(reference, file, folder).catch((caught: unknown) => {
+  const from = { folder: dirname(resolve(place)), fetchModel };
+  return openTunedModel(reference, file, from).catch((caught: unknown) => {
     if (!(caught instanceof InputError)) throw caught;
     const { line, column } = problemAt({ path: ["model"], found: "", expected: "" });
     throw placedError(place, { line, column, message: caught.message, hint: caught.hint });

@@ -20,7 +20,7 @@ import { readTokenizer } from "@manyhands/engine/tokenizer/node-tokenizer";
 import { encodeSmallFiles, SMALL_FILES } from "@manyhands/engine/tokenizer/small-files";
 import type { TextTokenizer } from "@manyhands/engine/tokenizer/text-tokenizer";
 import { TOKENIZER_BYTES_MAX } from "@manyhands/engine/tokenizer/tokenizer-json";
-import { resolveModel } from "@manyhands/hub/resolve";
+import { type ResolvedModel, resolveModel } from "@manyhands/hub/resolve";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import type { Tuning } from "@manyhands/protocol/tuning";
 import type { RunFile } from "./run-file.ts";
@@ -46,6 +46,9 @@ function baseCache(environment: NodeJS.ProcessEnv): string {
   return environment["MANYHANDS_CACHE"] ?? join(homedir(), ".manyhands", "bases");
 }
 
+/** From a model's name to its folder, which is fetched if it must be. */
+export type FetchModel = (name: string) => Promise<ResolvedModel>;
+
 /**
  * @param reference a folder, relative to the run file's, or hf:org/name[@revision]
  * @throws InputError, ModelFileError, HubError saying what cannot be used
@@ -53,11 +56,12 @@ function baseCache(environment: NodeJS.ProcessEnv): string {
 export async function openTunedModel(
   reference: string,
   file: Pick<RunFile, "method" | "lora">,
-  folder: string,
+  from: { readonly folder: string; readonly fetchModel?: FetchModel | undefined },
 ): Promise<TunedModel> {
   const environment = process.env;
-  const place = reference.startsWith("hf:") ? reference : resolve(folder, reference);
-  const found = await resolveModel(place, { env: environment });
+  const place = reference.startsWith("hf:") ? reference : resolve(from.folder, reference);
+  const { fetchModel = (name) => resolveModel(name, { env: environment }) } = from;
+  const found = await fetchModel(place);
   const files = await ModelFolder.open(found.folder);
   try {
     const { config } = files;

@@ -1,7 +1,7 @@
 // A model by its name, fetched with its progress on the terminal if it is not here yet.
 import { type ResolvedModel, resolveModel } from "@manyhands/hub/resolve";
-import type { Io } from "../terminal/io.ts";
-import { ProgressLine } from "../terminal/progress-line.ts";
+import type { Io } from "./io.ts";
+import { ProgressLine } from "./progress-line.ts";
 
 /** @throws InputError | HubError as resolveModel */
 export async function resolveShown(name: string, io: Io): Promise<ResolvedModel> {
