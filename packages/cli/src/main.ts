@@ -13,6 +13,7 @@ import { addMerge } from "./commands/merge.ts";
 import { addPay } from "./commands/pay.ts";
 import { addRun } from "./commands/run.ts";
 import { addSample } from "./commands/sample.ts";
+import { addScore } from "./commands/score.ts";
 import { addStatus } from "./commands/status.ts";
 import { addUp } from "./commands/up.ts";
 import { addVerify } from "./commands/verify.ts";
@@ -81,6 +82,7 @@ function buildProgram(io: Io, setExitCode: (code: number) => void): Command {
     addChain,
     addPay,
     addAttest,
+    addScore,
   ]) {
     add(program, io, setExitCode);
   }

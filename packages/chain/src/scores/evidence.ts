@@ -80,7 +80,7 @@ function nextRoot(root: string, transcript: Transcript): string {
 /** How far a run's log has come. */
 export type LogEnd = { readonly roundsClosed: number; readonly isFinished: boolean };
 
-/** The last round of a window of so many rounds; the last window of a finished run may be shorter. */
+/** The last round of a window; null before it ends. A finished run's last one may be shorter. */
 export function lastRoundOf(window: number, settleEvery: number, end: LogEnd): number | null {
   const last = (window + 1) * settleEvery - 1;
   if (last < end.roundsClosed) return last;

@@ -1,5 +1,5 @@
-// A run's windows in one SQLite file (synchronous=FULL): what a validator said is in it before it is
-// told that it was taken. Not what may be said: score-window.ts.
+// A run's windows in one SQLite file (synchronous=FULL): what a validator said is in it before it
+// is told that it was taken. Not what may be said: score-window.ts.
 import { DatabaseSync } from "node:sqlite";
 import { assert } from "@manyhands/base/assert";
 import { canonicalJson } from "@manyhands/base/canonical";

@@ -1,5 +1,5 @@
-// Commit and reveal of one window's scores, as a state and what changes it. Pure: what is said comes
-// with its signature, and time is the run's rounds. Who keeps it is elsewhere.
+// Commit and reveal of one window's scores, as a state and what changes it. Pure: what is said
+// comes with its signature, and time is the run's rounds. Who keeps it is elsewhere.
 import { compareText, fromHex } from "@manyhands/base/bytes";
 import { err, ok, type Result } from "@manyhands/base/result";
 import type { Pay } from "@manyhands/protocol/pay";

@@ -24,7 +24,8 @@ export type Dealt = {
   readonly account: string | null;
 };
 
-type Ended = {
+/** A window whose rounds are closed, by its workers. */
+export type EndedWindow = {
   readonly window: number;
   readonly lastRound: number;
   readonly accepted: ReadonlyMap<WorkerId, number>;
@@ -42,7 +43,7 @@ export class WindowBook {
   readonly #validators: NonNullable<Pay["scores"]>;
   readonly #scored: ScoredWindow[] = [];
   /** Ended, and not dealt out. */
-  readonly #ended: Ended[] = [];
+  readonly #ended: EndedWindow[] = [];
   /** Who named whom first. */
   readonly #first = new Map<WorkerId, string>();
   #evidence: ScoreEvidence;
@@ -60,6 +61,10 @@ export class WindowBook {
 
   get scored(): readonly ScoredWindow[] {
     return this.#scored;
+  }
+
+  get unscored(): readonly EndedWindow[] {
+    return this.#ended;
   }
 
   know(evidence: ScoreEvidence): void {
@@ -106,7 +111,7 @@ export class WindowBook {
     }
   }
 
-  #dealOut(ended: Ended, reveals: Parameters<typeof windowTokens>[2]): readonly Dealt[] {
+  #dealOut(ended: EndedWindow, reveals: Parameters<typeof windowTokens>[2]): readonly Dealt[] {
     const { window, lastRound, accepted, accounts } = ended;
     const { tokens, ...words } = windowTokens(this.#validators, accepted, reveals);
     const sumOf = (parts: ReadonlyMap<WorkerId, number>): number =>

@@ -7,7 +7,7 @@ import { BPS } from "@manyhands/protocol/limits";
 import type { Pay } from "@manyhands/protocol/pay";
 import type { RunState } from "@manyhands/protocol/state";
 import { NO_EVIDENCE, type ScoreEvidence } from "../scores/evidence.ts";
-import { type ScoredWindow, WindowBook } from "../scores/window-book.ts";
+import { type EndedWindow, type ScoredWindow, WindowBook } from "../scores/window-book.ts";
 
 /** An account, 20 bytes in hex, and what it has earned since the run began, in smallest units. */
 export type Earned = { readonly account: string; readonly cumulative: bigint };
@@ -65,6 +65,11 @@ export class PayBook {
 
   get workers(): readonly WorkerAccount[] {
     return [...this.#workers.values()];
+  }
+
+  /** Windows that wait for their scores. */
+  get unscored(): readonly EndedWindow[] {
+    return this.#windows?.unscored ?? [];
   }
 
   /** Windows whose scores are dealt out, from the first on. */

@@ -11,6 +11,7 @@ import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { exampleText, jsonOption } from "./options.ts";
 import { addDelegate } from "./pay-delegate.ts";
 import { addOwner } from "./pay-owner.ts";
+import { addScores } from "./pay-scores.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 
 type Flags = ChainFlags & { readonly json?: boolean };
@@ -34,6 +35,7 @@ export function addPay(program: Command, io: Io, setExitCode: SetExitCode): void
   addSettleAndClaim(pay, io, setExitCode);
   addTold(pay, io, setExitCode);
   addDelegate(pay, io, setExitCode);
+  addScores(pay, io, setExitCode);
   addOwner(pay, io, setExitCode);
 }
 

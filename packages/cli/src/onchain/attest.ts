@@ -42,6 +42,8 @@ export async function attestRun(given: string, flags: ChainFlags): Promise<Attes
   const account = await readKey(flags.key);
   const isUrl = /^https?:/.test(given);
   const source = isUrl ? overHttp(parseJoinUrl(given)) : inFolder(findRunFolder(given), flags);
+  // First what is to be signed, then the log: so nothing in it is newer than the log.
+  const found = await source.newest();
   const log = await source.log();
   const attestors = attestorsOf(log.pay);
   if (!attestors.some((one) => isAddressEqual(one, account.address))) {
@@ -49,7 +51,6 @@ export async function attestRun(given: string, flags: ChainFlags): Promise<Attes
       hint: `They are: ${attestors.join(", ")}.`,
     });
   }
-  const found = await source.newest();
   if (!found) throw new CommandError("there is no settlement to attest yet");
   const bundle = sameBundle(found, log);
   const contracts = await openContracts(log.pay, flags);
@@ -81,6 +82,7 @@ function sameBundle(
   }
   const { onChainRunId } = theirs;
   const ours = log.bundleAt(theirs.round, { onChainRunId, sequence });
+  if (!ours && log.pay.scores) return refuse("it does not end with a window that is scored");
   if (!ours) return refuse("by the log nobody has earned anything yet");
   if (bundleText(ours) === text) return ours;
   return refuse(differences(theirs, ours).join("; "));

@@ -28,6 +28,7 @@ export type PayLog = {
   readonly name: string;
   readonly pay: Pay;
   readonly roundsClosed: number;
+  readonly isFinished: boolean;
   readonly book: PayBook;
   readonly ending: Ending;
   /** The log's head after so many rows; null if it has fewer. */
@@ -104,6 +105,7 @@ type Folded = {
 function payLogOf(rows: readonly LogRow[], evidence: ScoreEvidence): PayLog {
   const { ledger, state, totals } = fold(rows, Number.POSITIVE_INFINITY, evidence);
   const { run, runId, roundsClosed } = state;
+  const isFinished = state.phase === "finished";
   checkScores(state, evidence);
   const bundleAt = (round: number, place: BundlePlace): Bundle | null => {
     if (round < 0) return null;
@@ -113,7 +115,7 @@ function payLogOf(rows: readonly LogRow[], evidence: ScoreEvidence): PayLog {
   };
   const { book } = ledger;
   return {
-    ...{ runId, roundsClosed, bundleAt, name: run.name, pay: payOf(state), book },
+    ...{ runId, roundsClosed, isFinished, bundleAt, name: run.name, pay: payOf(state), book },
     ending: {
       weightsRoot: state.weightsRoot,
       isOver: state.phase === "finished",

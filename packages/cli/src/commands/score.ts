@@ -1,0 +1,54 @@
+// `manyhands score <url>`: a validator says how much of a window each worker has given.
+import type { Command } from "commander";
+import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
+import type { ScoreDone, Scored, ScoreFlags } from "../onchain/score.ts";
+import { onChain } from "../pay/chain-flags.ts";
+import { type Io, print, printJson } from "../terminal/io.ts";
+import { exampleText, jsonOption } from "./options.ts";
+import type { SetExitCode } from "./set-exit-code.ts";
+
+const HELP = `
+Where a run names validators (pay.scores in its file), their scores say how much of each window of
+rounds is whose; what they agree on by half of their stakes is what is paid. First everybody commits
+to scores without showing them, then all are revealed: so nobody can copy. Call it again and again,
+every minute say: each time it does what can be done now. The scores and their salt stay in the
+folder until then; without them nothing can be revealed.
+
+Without --scores a worker's score is its accepted tokens.`;
+
+export function addScore(program: Command, io: Io, setExitCode: SetExitCode): void {
+  program
+    .command("score")
+    .description("as a validator: commit to scores of a run's workers, and reveal them")
+    .argument("<url>", "the run's join address, with its token")
+    .option("--key <file>", "a file with the validator's private key")
+    .option("--scores <file>", 'JSON: {"<worker id>": 7, …}, whole numbers')
+    .option("--folder <dir>", "where scores are kept until revealed (default ~/.manyhands/scores)")
+    .addOption(jsonOption("what was done for each window"))
+    .addHelpText("after", HELP)
+    .addHelpText(
+      "after",
+      exampleText(["npx manyhands score 'http://192.168.1.5:7433/runs/3f…#5c…' --key mine.key"]),
+    )
+    .addHelpText("after", EXIT_CODES_HELP)
+    .action(async (url: string, flags: ScoreFlags & { readonly json?: boolean }) => {
+      const { scoreRun } = await onChain(() => import("../onchain/score.ts"));
+      const scored = await scoreRun(url, flags);
+      if (flags.json) printJson(io, scored);
+      else print(io, scoredText(scored));
+      setExitCode(EXIT_OK);
+    });
+}
+
+const WORDS: { readonly [K in ScoreDone]: string } = {
+  committed: "committed to; come again when all have",
+  revealed: "revealed",
+  waits: "done; waits for the others",
+  late: "sealed without yours: it was too late",
+  lost: "not revealed: what was committed to is not in this folder",
+};
+
+function scoredText({ windows }: Scored): string {
+  if (windows.length === 0) return "No window waits for scores.";
+  return windows.map(({ window, did }) => `Window ${window}: ${WORDS[did]}.`).join("\n");
+}
