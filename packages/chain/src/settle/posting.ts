@@ -66,12 +66,23 @@ export function signPosting(
   return attestor.signTypedData(postingTypedData(posting, domain));
 }
 
-/** Who signed it; null if it is no signature at all. */
+const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
+const SIGNATURE = /^0x[0-9a-f]{64}([0-9a-f]{64})(?:1b|1c)$/;
+
+/**
+ * Who signed it; null if it is no signature, or not in its one form: r ‖ s ‖ v, lower case, s at
+ * most n/2 (EIP-2), v 27 or 28. The contract refuses the twin with the larger s, and with it the
+ * whole posting: so it must not be stored.
+ *
+ * @source docs/spec §9.3
+ */
 export async function recoverAttestor(
   posting: Posting,
   domain: SettlementDomain,
   signature: Hex,
 ): Promise<Address | null> {
+  const [, s] = SIGNATURE.exec(signature) ?? [];
+  if (s === undefined || BigInt(`0x${s}`) > HALF_ORDER) return null;
   try {
     return await recoverTypedDataAddress({ ...postingTypedData(posting, domain), signature });
   } catch {
