@@ -28,8 +28,10 @@ export type Consensus = {
  *
  * Whoever says nothing keeps its stake in the sum: those who stay away cannot make a majority of a
  * minority. Validators with less than half of the stake can raise no C_j above the largest weight
- * that one of the others gives to j. Classic bonds without earlier ones are
- * B_ij = stake_i · w̄_ij / R_j: then the dividend Σ_j B_ij · R_j / ΣR is stake_i · T_i / ΣR, with no column to divide.
+ * that one of the others gives to j.
+ *
+ * Classic bonds without earlier ones are B_ij = stake_i · w̄_ij / R_j: then validator i's dividend,
+ * Σ_j B_ij · R_j / ΣR, is stake_i · T_i / ΣR, with no column to divide.
  *
  * @param opinions each with a score ≥ 0 for every subject, and a stake ≥ 0
  * @param subjects how many there are: the length of each row
