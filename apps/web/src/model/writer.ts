@@ -1,4 +1,4 @@
-// What writes a run's text: its tokens' words, and graphs over whole weights or over adapters beside
+// What writes a run's text: its words, and graphs over whole weights or over adapters beside
 // a packed base, which is fetched once and kept where training keeps it.
 import { sha256 } from "@manyhands/base/hash";
 import { createGenerator, type GenerateOptions } from "@manyhands/engine/generate/generator";

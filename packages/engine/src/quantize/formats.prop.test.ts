@@ -62,7 +62,7 @@ test("what a format gave back, it gives back again", () => {
       const once = roundTrip(format as "f16", values);
       const twice = roundTrip(format as "f16", once);
       twice.forEach((x, i) => {
-        // Below 2⁻¹⁴ a scale has fewer bits, and a peak may come back as 126 of them: another scale.
+        // Below 2⁻¹⁴ a scale has fewer bits, and a peak may come back as 126: another scale.
         const limit = 1e-3 * Math.abs(x) + 8e-6;
         assert(Math.abs(x - (once[i] ?? 0)) <= limit, `${once[i]} became ${x}`);
       });

@@ -59,14 +59,14 @@ const GLOBALS = {
   ...{ true: true, false: false, none: null, True: true, False: false, None: null },
   range: boundedRange,
   raise_exception: (message: string): never => {
-    throw new Error(message);
+    throw new InputError(message);
   },
 };
 
 /** Python's range. */
 function boundedRange(first: number, last?: number, step = 1): readonly number[] {
   const [start, stop] = last === undefined ? [0, first] : [first, last];
-  if (step === 0) throw new Error("range() step must not be zero");
+  if (step === 0) throw new InputError("range() step must not be zero");
   const count = Math.max(0, Math.ceil((stop - start) / step));
   if (!(count <= RANGE_MAX)) throw overBudget(`a range of ${count} numbers`);
   return Array.from({ length: count }, (_, i) => start + i * step);
