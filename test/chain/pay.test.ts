@@ -1,6 +1,6 @@
-// A run from its funding to its last payout, as people would do it: real commands as processes, four
-// workers, two attestors; on the local chain, and on anvil. Checked by audit.ts, which shares no
-// code with it.
+// A run from its funding to its last payout, as people would do it: real commands as processes,
+// four workers, two attestors; on the local chain, and on anvil. Checked by audit.ts, which shares
+// no code with it.
 import { equal, match, ok } from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -172,6 +172,16 @@ async function isNotSigned({ t, out, url, keys }: Stage): Promise<void> {
   match(said, /not signed: the log does not support .*total is 1, by the log it is \d+/);
   database.exec("DELETE FROM settlements WHERE sequence = 99");
   database.close();
+
+  // As if the log had been another one when it was signed over.
+  const memory = `${keys.one}.attested.json`;
+  const signed = await readFile(memory, "utf8");
+  const other = signed.replace(/"head": "(.)/, (_, digit) => `"head": "${digit === "0" ? 1 : 0}`);
+  await writeFile(memory, other);
+  const rewritten = await done(t, ["attest", out, "--key", keys.one, "--rpc", url], 1);
+  match(rewritten, /not signed: .*the log was rewritten behind row \d+/);
+  await writeFile(memory, signed);
+  match(await done(t, ["attest", out, "--key", keys.one, "--rpc", url]), /is what the log says/);
 }
 
 async function isRefused({ t, folder, out, url, keys }: Stage): Promise<void> {

@@ -24,18 +24,18 @@ export async function replayed(t: TestContext, url: string, journal: string): Pr
   const raws = rows.all().map((row) => String(row["raw"]) as Hex);
   database.close();
   const made = (await deploymentsOn(CHAIN_ID)).map(({ raw }) => raw);
-  const free = ["--base-fee", "0", "--gas-price", "0", "--timestamp", "1"];
+  const free = ["--no-mining", "--base-fee", "0", "--gas-price", "0", "--timestamp", "1"];
   const other = await openAnvilWith(CHAIN_ID, free);
   t.after(() => other.close());
-  await ask(other.url, "anvil_setBlockTimestampInterval", [0]);
   for (const raw of [...made, ...raws]) {
     const hash = keccak256(raw);
     const here = (await ask(url, "eth_getTransactionReceipt", [hash])) as Receipt;
     ok(here, `${hash} is in the chain`);
     const block = await ask(url, "eth_getBlockByNumber", [here.blockNumber, false]);
     const { timestamp } = block as { timestamp: Hex };
-    await ask(other.url, "anvil_setTime", [hexToNumber(timestamp)]);
     await ask(other.url, "eth_sendRawTransaction", [raw]);
+    await ask(other.url, "evm_setNextBlockTimestamp", [hexToNumber(timestamp)]);
+    await ask(other.url, "evm_mine", []);
     const there = (await ask(other.url, "eth_getTransactionReceipt", [hash])) as Receipt;
     deepEqual(plain(there), plain(here));
   }

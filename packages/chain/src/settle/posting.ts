@@ -3,7 +3,9 @@
 
 import {
   type Address,
+  encodeAbiParameters,
   type Hex,
+  keccak256,
   type LocalAccount,
   parseSignature,
   recoverTypedDataAddress,
@@ -93,6 +95,12 @@ export async function recoverAttestor(
 /** Attestors as the registry wants them: ascending, each once. */
 export function inOrder(attestors: readonly Address[]): readonly Address[] {
   return attestors.toSorted(compare);
+}
+
+/** As the registry stores them. */
+export function attestorsHashOf(attestors: readonly Address[], threshold: number): Hex {
+  const types = [{ type: "uint32" }, { type: "address[]" }] as const;
+  return keccak256(encodeAbiParameters(types, [threshold, attestors]));
 }
 
 /** @param signatures by attestor; those of others are left out */

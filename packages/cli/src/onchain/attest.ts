@@ -14,6 +14,8 @@ import { type Hex, isAddressEqual } from "viem";
 import type { ChainFlags } from "../pay/chain-flags.ts";
 import { findRunFolder } from "../run/run-folder.ts";
 import { CommandError } from "../terminal/failure.ts";
+import { AttestMemory, signedOf } from "./attest-memory.ts";
+import { chainTermsProblem } from "./chain-terms.ts";
 import { journalPath, openContracts, readKey } from "./open-chain.ts";
 import { fetchPayLog, type PayLog, readPayLog } from "./pay-log.ts";
 import { ask } from "./run-http.ts";
@@ -28,6 +30,11 @@ export type Attested = {
   readonly checked: "weights" | "log";
 };
 
+export type AttestFlags = ChainFlags & {
+  /** What was signed; default: beside the key. */
+  readonly memory?: string;
+};
+
 /** Where a run's log and settlements are. */
 type Source = {
   readonly checked: Attested["checked"];
@@ -38,7 +45,7 @@ type Source = {
 };
 
 /** @throws CommandError that names what differs */
-export async function attestRun(given: string, flags: ChainFlags): Promise<Attested> {
+export async function attestRun(given: string, flags: AttestFlags): Promise<Attested> {
   const account = await readKey(flags.key);
   const isUrl = /^https?:/.test(given);
   const source = isUrl ? overHttp(parseJoinUrl(given)) : inFolder(findRunFolder(given), flags);
@@ -54,14 +61,20 @@ export async function attestRun(given: string, flags: ChainFlags): Promise<Attes
   if (!found) throw new CommandError("there is no settlement to attest yet");
   const bundle = sameBundle(found, log);
   const contracts = await openContracts(log.pay, flags);
-  const { token, challengeWindow } = await contracts.run(bundle.onChainRunId);
-  const isSame =
-    isAddressEqual(token, contracts.token) &&
-    challengeWindow === BigInt(log.pay.challengeWindowSeconds);
-  if (!isSame) refuse(`run ${bundle.onChainRunId} on the chain has other terms than this run`);
+  const problem = await chainTermsProblem(contracts, log, bundle);
+  if (problem !== null) refuse(problem);
   const { sequence } = bundle;
-  const domain = { chainId: log.pay.chain.chainId, settlement: contracts.settlement };
-  await source.deliver(sequence, await signPosting(account, postingOf(bundle), domain));
+  const { chainId } = log.pay.chain;
+  const posting = postingOf(bundle);
+  const memory = AttestMemory.open(flags.memory ?? `${flags.key}.attested.json`);
+  const signed = signedOf(bundle, chainId, posting.evidence.slice(2));
+  const contradiction = memory.problem(signed, log.headAt);
+  if (contradiction !== null) refuse(contradiction);
+  const signature = await signPosting(account, posting, {
+    ...{ chainId, settlement: contracts.settlement },
+  });
+  memory.remember(signed);
+  await source.deliver(sequence, signature);
   return {
     ...{ sequence, round: bundle.round, total: bundle.total, accounts: bundle.accounts.length },
     ...{ attestor: account.address, checked: source.checked },
