@@ -14,7 +14,7 @@ const terms = {
   enough: (tokens: number): string => `enough for about ${countText(tokens)} more tokens`,
   notFunded: "Nobody has paid in yet",
   notFundedWhy:
-    "What you earn is written down all the same. It is paid only if the run's owner pays in.",
+    "What is earned is written down all the same. It is paid only if the run's owner pays in.",
   usedUp: "The budget is used up",
   usedUpWhy: "What is given from now on is paid only if more is paid in.",
   settles: "Settled",

@@ -23,7 +23,7 @@ declare global {
   interface Window {
     /** Set by the test before the page's own scripts run. */
     pretend?: Partial<DeviceView>;
-    pretendPayout?: Payout;
+    pretendPayout?: Payout | null;
     /** What the page asked of its device, in order. */
     asked?: string[];
     /** Changes what the device shows. */

@@ -9,6 +9,7 @@ import { EMPTY_LOG, type LogHead, type LogRow, sealRows } from "@manyhands/coord
 import { closeDueAt, finishDue, openDueAt } from "@manyhands/protocol/due";
 import type { EventOf, Join, Numerics, RunEvent, Update } from "@manyhands/protocol/events";
 import { type SigningKey, workerIdOf } from "@manyhands/protocol/keys";
+import type { Pay } from "@manyhands/protocol/pay";
 import { commitmentsClosed, roundClosed, roundOpened } from "@manyhands/protocol/propose";
 import { auditCommitmentOf } from "@manyhands/protocol/roots";
 import { type FrozenRun, runIdOf } from "@manyhands/protocol/run-config";
@@ -30,7 +31,13 @@ function signWith(privateKey: KeyObject): (bytes: Bytes) => string {
   return (bytes) => sign(null, bytes, privateKey).toString("hex");
 }
 
-export type Hand = { readonly name: string; readonly numerics: Numerics; readonly pace: number };
+export type Hand = {
+  readonly name: string;
+  readonly numerics: Numerics;
+  readonly pace: number;
+  /** Whom it is paid to, 20 bytes in hex. */
+  readonly account?: string;
+};
 
 export type PretendOptions = {
   readonly hands: readonly Hand[];
@@ -38,6 +45,8 @@ export type PretendOptions = {
   readonly tokens?: number;
   readonly name?: string;
   readonly end?: "finished" | "paused" | "training";
+  /** What it pays; nothing, if left away. */
+  readonly pay?: Pay;
   /** Changes an event before it is signed: a coordinator that lies. */
   readonly forge?: (event: RunEvent) => RunEvent;
 };
@@ -70,6 +79,7 @@ function frozen(options: PretendOptions): FrozenRun {
       validationBps: 1_000,
     },
     fragments: [{ name: "w", shape: [4_827_904], dtype: "f32" }],
+    ...(options.pay ? { pay: options.pay } : {}),
   };
 }
 
@@ -148,12 +158,12 @@ export class PretendRun {
     this.#append({ ...opened, auditCommitment: auditCommitmentOf(auditSeed) });
   }
 
-  #join({ name, numerics }: Hand): void {
+  #join({ name, numerics, account }: Hand): void {
     const signer = newSigner();
     const join: Join = {
       signingKey: signer.key,
       exchangeKey: { algorithm: "x25519", bytes: hashOf(`exchange ${name}`) },
-      payout: null,
+      payout: account === undefined ? null : { account, delegation: null },
       numerics,
       name,
     };

@@ -7,6 +7,7 @@ import type { History, HistoryPoint } from "@manyhands/coordinator/history";
 import type { HostedRun } from "@manyhands/coordinator/server/hosted-run";
 import { startServer } from "@manyhands/coordinator/server/server";
 import { RunTraffic } from "@manyhands/coordinator/server/traffic";
+import type { SettlementDesk } from "@manyhands/coordinator/settlement-desk";
 import { NO_TRAFFIC, type RunStatus, statusOf } from "@manyhands/coordinator/status";
 import type { PretendRun } from "./pretend-run.ts";
 
@@ -21,6 +22,8 @@ export type Pretence = {
   readonly stretched?: number;
   /** Of these, so many are closed by now: for runs that go on. */
   readonly closed?: () => number;
+  /** What is told of money. */
+  readonly settlements?: SettlementDesk;
   /** Changes a row before it is told: for damaged logs. */
   readonly row?: (row: PretendRun["rows"][number]) => PretendRun["rows"][number];
 };
@@ -90,6 +93,7 @@ function hosted(pretence: Pretence): HostedRun {
     get history(): History {
       return closed ? { ...history, points: history.points.slice(0, closed()) } : history;
     },
+    state: run.state,
     closedRows: run.closedRows,
     closedRounds: () => [],
     countReject: () => undefined,
@@ -111,7 +115,7 @@ function hosted(pretence: Pretence): HostedRun {
     ownerToken: OWNER_TOKEN,
     traffic: new RunTraffic(),
     exportFolder: "",
-    settlements: null,
+    settlements: pretence.settlements ?? null,
   };
 }
 

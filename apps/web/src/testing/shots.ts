@@ -1,11 +1,22 @@
 // Every screen in every state that a picture is taken of: what `npm run screens` works off.
 import type { RunStatus } from "@manyhands/coordinator/status";
+import type { Payout } from "@manyhands/protocol/keys";
 import type { DeviceView, Offer } from "@manyhands/worker/browser/device-view";
 import { FEW_HANDS } from "./hands.ts";
+import { OWN_ACCOUNT, PRETEND_PAY, pretendDesk } from "./pretend-money.ts";
 import { PretendRun } from "./pretend-run.ts";
 import type { Pretence } from "./pretend-server.ts";
 
-export type RunName = "busy" | "empty" | "paused" | "finished" | "failing" | "damaged" | "long";
+export type RunName =
+  | "paying"
+  | "unfunded"
+  | "busy"
+  | "empty"
+  | "paused"
+  | "finished"
+  | "failing"
+  | "damaged"
+  | "long";
 
 export type Shot = {
   readonly name: string;
@@ -23,6 +34,10 @@ export type Shot = {
   readonly until?: string;
   /** Switches to turn on first, by their names. */
   readonly switches?: readonly string[];
+  /** Whom the device is paid to. */
+  readonly payout?: Payout;
+  /** A wallet is there, on the chain of this number. */
+  readonly walletOn?: number;
   /** Instead of the model's thread. */
   readonly writer?: "writes" | "fails";
   /** Coordinator gone after the first answer. */
@@ -53,6 +68,21 @@ export function pretences(): Readonly<Record<RunName, Pretence>> {
     failing: {
       run: new PretendRun({ hands: FEW_HANDS, rounds: 20, name: "failing", end: "training" }),
       status: held,
+    },
+    paying: {
+      run: new PretendRun({
+        hands: FEW_HANDS.map((hand, index) =>
+          index === 1 ? { ...hand, account: OWN_ACCOUNT } : hand,
+        ),
+        ...{ rounds: 52, name: "sea songs", end: "training", pay: PRETEND_PAY },
+      }),
+      settlements: pretendDesk(true),
+    },
+    unfunded: {
+      run: new PretendRun({
+        ...{ hands: FEW_HANDS, rounds: 3, name: "sonnets", end: "training", pay: PRETEND_PAY },
+      }),
+      settlements: pretendDesk(false),
     },
     long: { run: long, status: withThousand, stretched: 10_000 },
     damaged: {
@@ -198,6 +228,46 @@ export const SHOTS: readonly Shot[] = [
   { name: "people-empty", path: "/runs/:run/people", run: "empty" },
   { name: "certificate", path: "/runs/:run/certificate", run: "finished", device: TRAINING },
   { name: "profile", path: "/profile", run: "busy", device: TRAINING },
+  { name: "contribute-paying", path: "/runs/:run", run: "paying", device: READY },
+  { name: "contribute-unfunded", path: "/runs/:run", run: "unfunded", device: READY },
+  {
+    name: "pay-own",
+    path: "/runs/:run/pay",
+    run: "paying",
+    device: TRAINING,
+    payout: { account: OWN_ACCOUNT, delegation: "ab".repeat(65) },
+    until: "Nobody can take it back",
+  },
+  { name: "pay-first", path: "/runs/:run/pay", run: "unfunded", device: TRAINING, walletOn: 1 },
+  { name: "pay-no-wallet", path: "/runs/:run/pay", run: "paying", device: READY },
+  {
+    name: "pay-wrong-network",
+    path: "/runs/:run/pay",
+    run: "paying",
+    device: TRAINING,
+    walletOn: 1,
+    press: "Connect Fox wallet",
+    until: "Your wallet is on another network",
+  },
+  { name: "pay-nothing", path: "/runs/:run/pay", run: "busy", device: READY },
+  {
+    name: "owner-pay",
+    path: "/owner",
+    run: "paying",
+    isOwner: true,
+    walletOn: 7_433_000,
+    press: "Connect Fox wallet",
+    until: "Finish on its chain",
+  },
+  {
+    name: "owner-pay-begin",
+    path: "/owner",
+    run: "unfunded",
+    isOwner: true,
+    walletOn: 7_433_000,
+    press: "Connect Fox wallet",
+    until: "Make the run on its chain",
+  },
   { name: "owner-token", path: "/owner", run: "busy" },
   { name: "owner", path: "/owner", run: "busy", isOwner: true },
   { name: "model-begin", path: "/runs/:run/model", run: "busy" },

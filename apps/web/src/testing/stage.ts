@@ -1,6 +1,7 @@
 // A browser in front of pretend runs: what the pictures and the tests of the built page share.
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { pretendWallet } from "./pretend-money.ts";
 import {
   GUEST_TOKEN,
   OWNER_TOKEN,
@@ -77,6 +78,7 @@ export class Stage {
         route.fulfill({ body, contentType: "text/javascript", headers: SAME_ORIGIN }),
       );
     }
+    if (shot.walletOn !== undefined) await context.addInitScript(pretendWallet(shot.walletOn));
     return context.newPage();
   }
 
@@ -103,14 +105,15 @@ export class Stage {
       links: shot.isStranger ? {} : { [runId]: GUEST_TOKEN },
       owner: shot.isOwner ? { [runId]: OWNER_TOKEN } : {},
       given: [{ runId, name: "shakespeare", tokens: 934_000, updates: 57 }],
+      pretendPayout: shot.payout ?? null,
       pretend: shot.device ? { runId, workerId, ...shot.device } : {},
     };
-    await context.addInitScript(({ links, owner, given, pretend }) => {
+    await context.addInitScript(({ links, owner, given, pretend, pretendPayout }) => {
       localStorage.setItem("manyhands.links", JSON.stringify(links));
       localStorage.setItem("manyhands.profile", JSON.stringify({ name: "Grace", team: "Loom" }));
       localStorage.setItem("manyhands.given", JSON.stringify(given));
       sessionStorage.setItem("manyhands.owner", JSON.stringify(owner));
-      Object.assign(window, { pretend });
+      Object.assign(window, { pretend, pretendPayout });
     }, memory);
   }
 }

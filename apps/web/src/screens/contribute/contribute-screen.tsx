@@ -35,14 +35,7 @@ export function ContributeScreen(): ReactNode {
       {joinUrl === null ? (
         <Notice title={texts.contribute.joinNeeded}>{texts.frame.needsLink}</Notice>
       ) : (
-        <>
-          <DevicePart view={view} device={device} joinUrl={joinUrl} />
-          {view.run?.pay ? (
-            <Suspense>
-              <PayCard view={view} />
-            </Suspense>
-          ) : null}
-        </>
+        <DevicePart view={view} device={device} joinUrl={joinUrl} />
       )}
     </div>
   );
@@ -73,8 +66,18 @@ function DevicePart({ view, device, joinUrl }: DevicePartProps): ReactNode {
     return <OtherWork device={device} runId={device.runId} />;
   }
   const isLive = isAtWork(device) || (device.phase === "ended" && device.updates > 0);
-  if (isLive) return <LiveDevice view={view} device={device} joinUrl={joinUrl} />;
-  return <Invitation view={view} device={device} joinUrl={joinUrl} />;
+  const pay = view.run?.pay ? (
+    <Suspense>
+      <PayCard view={view} />
+    </Suspense>
+  ) : null;
+  if (!isLive) return <Invitation {...{ view, device, joinUrl, pay }} />;
+  return (
+    <>
+      <LiveDevice view={view} device={device} joinUrl={joinUrl} />
+      {pay}
+    </>
+  );
 }
 
 type OtherWorkProps = { readonly device: DeviceView; readonly runId: string };

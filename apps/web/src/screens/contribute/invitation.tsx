@@ -17,37 +17,45 @@ export type InvitationProps = {
   readonly view: RunView;
   readonly device: DeviceView;
   readonly joinUrl: string;
+  /** What the run pays; null for one that pays nothing. */
+  readonly pay: ReactNode;
 };
 
-export function Invitation({ view, device, joinUrl }: InvitationProps): ReactNode {
+export function Invitation({ view, device, joinUrl, pay }: InvitationProps): ReactNode {
   const { contribute, watch } = texts;
   if (view.status?.phase === "finished") {
     return (
-      <Card>
-        <Notice kind="good" title={watch.finishedTitle}>
-          {contribute.runOver}
-        </Notice>
-        <div>
-          <Link className="button main" href={`/runs/${view.runId}/model`}>
-            {contribute.tryModel}
-          </Link>
-        </div>
-      </Card>
+      <>
+        <Card>
+          <Notice kind="good" title={watch.finishedTitle}>
+            {contribute.runOver}
+          </Notice>
+          <div>
+            <Link className="button main" href={`/runs/${view.runId}/model`}>
+              {contribute.tryModel}
+            </Link>
+          </div>
+        </Card>
+        {pay}
+      </>
     );
   }
   return (
     <div className="grid two-one">
-      <Card>
-        <FitLine device={device} />
-        <BeginButton device={device} joinUrl={joinUrl} />
-        {device.problem ? (
-          <Notice kind="bad" title={device.problem.message}>
-            {device.problem.hint ?? ""}
-          </Notice>
-        ) : null}
-        <p className="soft">{contribute.why}</p>
-        {isRefused(device.offer) ? <OtherRuns runId={view.runId} /> : null}
-      </Card>
+      <div className="stack">
+        <Card>
+          <FitLine device={device} />
+          <BeginButton device={device} joinUrl={joinUrl} />
+          {device.problem ? (
+            <Notice kind="bad" title={device.problem.message}>
+              {device.problem.hint ?? ""}
+            </Notice>
+          ) : null}
+          <p className="soft">{contribute.why}</p>
+          {isRefused(device.offer) ? <OtherRuns runId={view.runId} /> : null}
+        </Card>
+        {pay}
+      </div>
       <CostCard offer={device.offer} />
     </div>
   );

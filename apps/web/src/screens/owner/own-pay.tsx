@@ -30,22 +30,26 @@ export function OwnPay({ view, token }: OwnPayProps): ReactNode {
   const { value: told, refresh } = usePay(view.runId, token, true);
   if (!told) {
     return (
-      <Card title={owner.title}>
+      <Card title={owner.title} className="span">
         <Meter value={null} label={texts.frame.loading} />
       </Card>
     );
   }
   return (
-    <Card title={owner.title}>
+    <Card title={owner.title} className="span">
       <p className="soft small">{owner.lead}</p>
-      <Money told={told} />
-      <BudgetNotice told={told} tokens={view.status?.tokensCommitted ?? 0} />
-      {told.standing?.onChain ? <Settle {...{ view, token, refresh }} /> : null}
-      {told.standing ? (
-        <WithWallet told={told}>
-          {(connected) => <Deeds {...{ view, token, told, connected, refresh }} />}
-        </WithWallet>
-      ) : null}
+      <div className="grid two from-top">
+        <div className="stack tight">
+          <Money told={told} />
+          <BudgetNotice told={told} tokens={view.status?.tokensCommitted ?? 0} />
+          {told.standing?.onChain ? <Settle {...{ view, token, refresh }} /> : null}
+        </div>
+        {told.standing ? (
+          <WithWallet told={told}>
+            {(connected) => <Deeds {...{ view, token, told, connected, refresh }} />}
+          </WithWallet>
+        ) : null}
+      </div>
       <LocalNote told={told} />
     </Card>
   );

@@ -38,7 +38,8 @@ type RunsProps = {
 function Runs({ runs, first }: RunsProps): ReactNode {
   const { owner, home } = texts;
   const [picked, setChosen] = useState(first);
-  const chosen = picked ?? runs[0]?.runId ?? null;
+  const own = runs.find(({ runId }) => ownerTokenOf(runId) !== null);
+  const chosen = picked ?? own?.runId ?? runs[0]?.runId ?? null;
   const id = useId();
   if (chosen === null) {
     return (

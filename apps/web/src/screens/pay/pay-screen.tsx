@@ -64,7 +64,7 @@ function Told({ view, token, told }: ToldProps): ReactNode {
   const standing = useAccount(runId, token, account);
   const tokens = view.status?.tokensCommitted ?? 0;
   return (
-    <div className="grid two">
+    <div className="grid two from-top">
       <OwnPay
         told={told}
         account={account}
@@ -72,15 +72,17 @@ function Told({ view, token, told }: ToldProps): ReactNode {
         points={inLog === null ? (worker?.credit ?? 0) : 0}
         onClaimed={standing.refresh}
       />
-      <PayeeCard
-        {...{ runId, told, payout, inLog }}
-        isAtWork={isAtWork(device) && device.runId === runId}
-      />
-      <Card title={terms.title}>
-        <TermsFields told={told} tokens={tokens} />
-        <BudgetNotice told={told} tokens={tokens} />
-        <LocalNote told={told} />
-      </Card>
+      <div className="stack">
+        <PayeeCard
+          {...{ runId, told, payout, inLog }}
+          isAtWork={isAtWork(device) && device.runId === runId}
+        />
+        <Card title={terms.title}>
+          <TermsFields told={told} tokens={tokens} />
+          <BudgetNotice told={told} tokens={tokens} />
+          <LocalNote told={told} />
+        </Card>
+      </div>
     </div>
   );
 }

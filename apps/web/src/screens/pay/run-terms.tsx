@@ -59,7 +59,9 @@ function longer({ terms: pay, standing }: PayTold): readonly Field[] {
     { name: terms.settles, value: terms.settlesEvery(settleEvery) },
     { name: terms.window, value: window === 0 ? terms.immediately : durationText(window * 1_000) },
     { name: terms.chain, value: terms.chainId(chain.chainId) },
-    ...(standing?.localRpc ? [{ name: terms.rpc, value: <code>{standing.localRpc}</code> }] : []),
+    ...(standing?.localRpc
+      ? [{ name: terms.rpc, value: <code className="address">{standing.localRpc}</code> }]
+      : []),
     { name: terms.registry, value: address(chain.registry) },
     { name: terms.token, value: address(chain.token) },
   ];
