@@ -24,6 +24,8 @@ export type LocalChainOptions = {
 
 /** Transactions that wait for an earlier one of their sender. */
 const WAITING_MAX = 1_024;
+/** As other nodes have it: gas is free here, and what is taken stays on the disk for ever. */
+const TRANSACTION_BYTES_MAX = 131_072;
 const BLOCK_TRANSACTIONS_MAX = 256;
 const EMPTY_ROOT = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421";
 const NO_HASH: Hex = `0x${"0".repeat(64)}`;
@@ -161,6 +163,9 @@ export class LocalChain {
   }
 
   #read(raw: Hex): { tx: TypedTransaction; hash: Hex; sender: Hex } {
+    if (raw.length > 2 + 2 * TRANSACTION_BYTES_MAX) {
+      throw new RpcError(REFUSED, `a transaction has ${TRANSACTION_BYTES_MAX} bytes at most`);
+    }
     try {
       const tx = createTxFromRLP(hexToBytes(raw), { common: this.machine.common });
       if (!tx.verifySignature()) throw new RpcError(REFUSED, "invalid signature");

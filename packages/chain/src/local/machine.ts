@@ -108,7 +108,7 @@ export class Machine {
       ...(request.to ? { to: createAddressFromString(request.to) } : {}),
       data: hexToBytes(request.data ?? "0x"),
       value: request.value ?? 0n,
-      gasLimit: request.gas ?? BLOCK_GAS_MAX,
+      gasLimit: gasOf(request),
       block: blockAt(this.common, at),
       skipBalance: true,
     });
@@ -118,8 +118,7 @@ export class Machine {
 
   /** The least gas with which the transaction does what it does with as much as there may be. */
   async estimateGas(request: CallRequest, at: Moment): Promise<bigint> {
-    const most =
-      request.gas && request.gas < TRANSACTION_GAS_MAX ? request.gas : TRANSACTION_GAS_MAX;
+    const most = gasOf(request);
     const first = await this.#tryWith(request, most, at);
     if (first.execResult.exceptionError) throw reverted(first.execResult);
     let enough = first.totalGasSpent + first.gasRefund;
@@ -163,6 +162,11 @@ export class Machine {
   #at({ stateRoot: root }: Moment): Promise<{ state: MerkleStateManager; vm: VM }> {
     return stateAt({ common: this.common, nodes: this.#nodes, hashOf: this.#hashOf, root });
   }
+}
+
+/** Never more than a transaction may take: nothing else runs in this process meanwhile. */
+function gasOf({ gas = TRANSACTION_GAS_MAX }: CallRequest): bigint {
+  return gas > 0n && gas < TRANSACTION_GAS_MAX ? gas : TRANSACTION_GAS_MAX;
 }
 
 export type MachineOptions = {

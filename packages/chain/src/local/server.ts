@@ -7,9 +7,11 @@ import type { LocalChain } from "./chain.ts";
 import { INTERNAL, INVALID_REQUEST, RpcError } from "./errors.ts";
 import { answer } from "./rpc.ts";
 import { isRecord } from "./shape.ts";
+import { unwelcome } from "./visitors.ts";
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const BATCH_MAX = 200;
+const ID_CHARS_MAX = 256;
 
 export type ServeOptions = {
   /** 0: any that is free. */
@@ -23,7 +25,10 @@ export async function serveChain(
   chain: LocalChain,
   { port = 0, host = "127.0.0.1" }: ServeOptions = {},
 ): Promise<ChainServer> {
-  const server = createServer((request, response) => void handle(chain, request, response));
+  const server = createServer((request, response) => {
+    // Whoever goes away in the middle of a request harms nobody else.
+    handle(chain, host, request, response).catch(() => response.destroy());
+  });
   server.listen(port, host);
   await once(server, "listening");
   return { url: `http://${host}:${portOf(server)}`, close: () => closeServer(server) };
@@ -42,11 +47,19 @@ async function closeServer(server: Server): Promise<void> {
 
 async function handle(
   chain: LocalChain,
+  bound: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  // Wallets ask from pages of any origin. Nothing here is secret, and nothing needs a cookie.
-  response.setHeader("access-control-allow-origin", "*");
+  const { origin, host } = request.headers;
+  const problem = unwelcome({ origin, host }, bound);
+  if (problem !== null) {
+    const text = failure(null, new RpcError(INVALID_REQUEST, problem));
+    response.writeHead(403, { "content-type": "application/json", connection: "close" }).end(text);
+    return;
+  }
+  if (origin !== undefined) response.setHeader("access-control-allow-origin", origin);
+  response.setHeader("vary", "origin");
   response.setHeader("access-control-allow-headers", "content-type");
   if (request.method === "OPTIONS") {
     response.writeHead(204).end();
@@ -94,6 +107,7 @@ async function answerText(chain: LocalChain, body: string): Promise<string> {
 async function answerOne(chain: LocalChain, asked: unknown): Promise<string> {
   if (!isRecord(asked)) return failure(null, new RpcError(INVALID_REQUEST, "no request"));
   const { id = null, method, params = [] } = asked;
+  if (!isId(id)) return failure(null, new RpcError(INVALID_REQUEST, "an id is short, or a number"));
   try {
     if (typeof method !== "string" || !Array.isArray(params)) {
       throw new RpcError(INVALID_REQUEST, "a request has a method and a list of params");
@@ -102,6 +116,12 @@ async function answerOne(chain: LocalChain, asked: unknown): Promise<string> {
   } catch (caught) {
     return failure(id, caught);
   }
+}
+
+/** It is written back: what is not short and flat would be a way to break the answer. */
+function isId(id: unknown): boolean {
+  if (typeof id === "string") return id.length <= ID_CHARS_MAX;
+  return id === null || typeof id === "number";
 }
 
 function failure(id: unknown, caught: unknown): string {

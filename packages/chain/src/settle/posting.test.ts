@@ -1,5 +1,5 @@
-// What counts as an attestor's signature: one string of bytes, so that nobody can store one that the
-// contract refuses. Not who may sign: settler.test.ts.
+// What counts as an attestor's signature: one string of bytes, so that nobody can have one stored
+// that the contract refuses. Not who may sign: settler.test.ts.
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { type Hex, keccak256, parseSignature, toHex } from "viem";
