@@ -15,7 +15,7 @@ import { unwelcome } from "./visitors.ts";
 
 const LIMIT = { timeout: 30_000 };
 const CHAIN_ID = 4_712;
-/** JUMPDEST PUSH2 8000 PUSH0 LOG0 PUSH0 JUMP: a large log each time, so that gas is spent quickly. */
+/** JUMPDEST PUSH2 8000 PUSH0 LOG0 PUSH0 JUMP: a large log each time, to spend gas quickly. */
 const FOR_EVER = "0x5b6180005fa05f56";
 
 async function served(t: TestContext): Promise<ChainServer> {
