@@ -13,7 +13,7 @@ import { ask, openAnvilWith } from "./backends.ts";
 
 export const CHAIN_ID = 7_433_000;
 
-function accountOf(name: string): Address {
+export function accountOf(name: string): Address {
   return toHex(`account of ${name}`.slice(0, 20), { size: 20 });
 }
 

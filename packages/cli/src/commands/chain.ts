@@ -9,8 +9,9 @@ import { LOCAL_CHAIN } from "../pay/local-chain.ts";
 import { LOCAL_PORT } from "../pay/rpc-url.ts";
 import { aborted, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
-import { exampleText, jsonOption, wholeNumber } from "./options.ts";
+import { exampleText, jsonOption } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type ChainFlags = {
   readonly folder: string;

@@ -7,8 +7,9 @@ import { DEFAULTS, type FinetuneFlags } from "../finetune/flags.ts";
 import { runFinetune } from "../finetune/run-finetune.ts";
 import { SCHEDULES } from "../finetune/schedule.ts";
 import type { Io } from "../terminal/io.ts";
-import { exampleText, jsonOption, memorySize, wholeNumber } from "./options.ts";
+import { exampleText, jsonOption, memorySize } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const HELP = `
 Data is .txt, or .jsonl with one of these in every line: {"text": …},

@@ -1,6 +1,7 @@
 // What demo, run and up have in common: from a run file and flags to a hosted run.
 import { InputError } from "@manyhands/base/errors";
 import { EXIT_OK } from "../exit-codes.ts";
+import { chainOf } from "../pay/chain-flags.ts";
 import { hostRun } from "../run/host-run.ts";
 import { announceResult } from "../run/messages.ts";
 import { chooseFolder, type FolderChoice, readSummary } from "../run/run-folder.ts";
@@ -29,16 +30,16 @@ export async function hostCommand(command: HostCommand): Promise<number> {
   const json = flags.json ?? false;
   const prepared = prepareRun(await loadShown(command), flags);
   const choice = chooseFolder(prepared.runId, { out: flags.out, again: command.again });
-  if (choice.found === "finished") {
-    const summary = await readSummary(choice.folder);
-    if (summary.runId !== prepared.runId) throw otherRun(choice.folder, summary.runId);
-    tellChoice(choice, io);
+  const summary = choice.found === "finished" ? await readSummary(choice.folder) : null;
+  if (summary && summary.runId !== prepared.runId) throw otherRun(choice.folder, summary.runId);
+  tellChoice(choice, io);
+  if (summary && flags.chain === undefined) {
     announceResult(io, { summary, sample: null, folder: choice.folder, json });
     return EXIT_OK;
   }
-  tellChoice(choice, io);
   return hostRun({
     prepared,
+    summary,
     folder: choice.folder,
     localWorkers: command.localWorkers === "none" ? 0 : prepared.workers,
     memoryBytesMax: flags.memory,
@@ -48,17 +49,13 @@ export async function hostCommand(command: HostCommand): Promise<number> {
     invites: command.localWorkers === "none" || prepared.workers === 0,
     json,
     io,
-    chain: flags.chain === undefined ? null : { rpc: flags.chain, ...keyOf(flags) },
+    chain: chainOf(flags),
   });
 }
 
 /** The run file; a model that it names is fetched before the terminal's eyes. */
 function loadShown({ runFile, io }: HostCommand): Promise<LoadedRunFile> {
   return loadRunFile(runFile, { fetchModel: (name) => resolveShown(name, io) });
-}
-
-function keyOf({ key }: HostFlags): { readonly key?: string } {
-  return key === undefined ? {} : { key };
 }
 
 function otherRun(folder: string, runId: string): InputError {

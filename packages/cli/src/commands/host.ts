@@ -6,13 +6,15 @@ import { HostedRuns } from "../host/host-runs.ts";
 import { RunsFolder } from "../host/runs-folder.ts";
 import { lanPort, openLan } from "../lan/lan.ts";
 import { pageFolder } from "../page/page-folder.ts";
+import { addBesideFlags, type BesideFlags, chainOf } from "../pay/chain-flags.ts";
 import { listenAndStart } from "../run/listen.ts";
 import { joinUrls } from "../run/messages.ts";
 import { buildTarball } from "../tarball/build-tarball.ts";
 import { aborted, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, print, remark } from "../terminal/io.ts";
-import { DEFAULT_PORT, exampleText, wholeNumber } from "./options.ts";
+import { DEFAULT_PORT, exampleText } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const HELP = `
 It serves every run of the folder at one address, goes on with those that are not finished, and
@@ -20,10 +22,14 @@ measures and exports each when it ends. New runs are made in the page, at the ad
 a name, a text, a size, a budget. That needs the host's token, which is printed here and kept in
 host.json. Whoever has it can use this machine's disk: give it to nobody.`;
 
-type Flags = { readonly port?: number; readonly host?: string; readonly lan?: boolean };
+type Flags = BesideFlags & {
+  readonly port?: number;
+  readonly host?: string;
+  readonly lan?: boolean;
+};
 
 export function addHost(program: Command, io: Io, setExitCode: SetExitCode): void {
-  program
+  const command = program
     .command("host")
     .description("host runs that you create in the page")
     .argument("[folder]", "where the runs are kept", "hosted")
@@ -33,7 +39,8 @@ export function addHost(program: Command, io: Io, setExitCode: SetExitCode): voi
       wholeNumber(0, 65_535),
     )
     .option("--host <address>", "address to listen on (default: all of this machine)")
-    .option("--lan", "answer over HTTPS too, for phones in this network")
+    .option("--lan", "answer over HTTPS too, for phones in this network");
+  addBesideFlags(command)
     .addHelpText("after", HELP)
     .addHelpText("after", exampleText(["npx manyhands host my-runs --lan"]))
     .addHelpText("after", EXIT_CODES_HELP)
@@ -60,6 +67,7 @@ async function hostFolder(folder: string, flags: Flags, io: Io): Promise<void> {
         page: pageFolder(),
         say: (text) => print(io, text),
         stop: interrupts.polite,
+        chain: chainOf(flags),
       }),
     );
     announce(hosted, { runs, host, io });

@@ -25,8 +25,9 @@ import type { WorkerLine } from "../run/worker-lines.ts";
 import { aborted, type Interrupts, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { StatusLine } from "../view/status-line.ts";
-import { exampleText, jsonOption, memorySize, wholeNumber } from "./options.ts";
+import { exampleText, jsonOption, memorySize } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type JoinFlags = {
   readonly folder?: string;

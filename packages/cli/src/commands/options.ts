@@ -1,11 +1,12 @@
 // Flags that several commands share, with the checks of their values.
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { rpcUrl } from "../pay/rpc-url.ts";
+import { addBesideFlags, type BesideFlags } from "../pay/chain-flags.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 /** Where the coordinator listens unless told otherwise; another free port if this one is taken. */
 export const DEFAULT_PORT = 7433;
 
-export type HostFlags = {
+export type HostFlags = BesideFlags & {
   readonly workers?: number;
   readonly memory?: number;
   readonly tokens?: number;
@@ -17,20 +18,7 @@ export type HostFlags = {
   readonly out?: string;
   readonly again?: boolean;
   readonly json?: boolean;
-  /** RPC of the chain that the run pays on. */
-  readonly chain?: string;
-  readonly key?: string;
 };
-
-export function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text.replaceAll("_", ""));
-    if (text.trim() === "" || !Number.isSafeInteger(value) || value < min || value > max) {
-      throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
-    }
-    return value;
-  };
-}
 
 function positiveNumber(max: number): (text: string) => number {
   return (text) => {
@@ -75,19 +63,13 @@ export function addHostOptions(command: Command, options: { localWorkers: boolea
         memorySize,
       );
   }
-  return command
+  return addBesideFlags(command)
     .option("--tokens <n>", "tokens to train on", wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .option("--minutes <n>", "minutes of training at most", positiveNumber(1_000_000))
     .option("--seed <n>", "seed of the run", wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option("--port <n>", `port to listen on, 0 for any (default ${DEFAULT_PORT})`, portNumber)
     .option("--host <address>", "address to listen on")
     .option("--out <dir>", "the run's folder (default runs/<run id>)")
-    .option(
-      "--chain <rpc>",
-      "settle and pay on the run's chain: `local`, or an RPC's address",
-      rpcUrl,
-    )
-    .option("--key <file>", "a file with the private key that pays for it")
     .option("--again", "if the run is finished, train it once more in a new folder")
     .addOption(jsonOption("the summary as JSON on stdout"));
 }

@@ -6,8 +6,9 @@ import { type Command, InvalidArgumentError } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import { openSpeaker } from "../run/speaker.ts";
 import { type Io, printJson } from "../terminal/io.ts";
-import { exampleText, jsonOption, wholeNumber } from "./options.ts";
+import { exampleText, jsonOption } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type SampleFlags = {
   readonly prompt: string;

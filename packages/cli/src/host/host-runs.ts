@@ -10,6 +10,8 @@ import {
   startHost,
 } from "@manyhands/coordinator/serve";
 import type { CreatedRun, NewRun } from "@manyhands/coordinator/server/owner-routes";
+import type { SettlingBeside } from "../onchain/settle-beside.ts";
+import { type ChainFlags, onChain } from "../pay/chain-flags.ts";
 import { finaliseRun } from "../run/finalise.ts";
 import { joinUrls } from "../run/messages.ts";
 import { runPaths } from "../run/run-folder.ts";
@@ -25,6 +27,8 @@ export type HostRunsOptions = Omit<HostOptions, "maker"> & {
   readonly say: (text: string) => void;
   /** Aborted when the person wants to end. */
   readonly stop: AbortSignal;
+  /** Settle the runs that pay, each on its chain; null: not from here. */
+  readonly chain: ChainFlags | null;
 };
 
 type Held = {
@@ -32,7 +36,11 @@ type Held = {
   readonly folder: string;
   readonly prepared: PreparedRun;
   readonly coordinator: HostedCoordinator;
+  readonly settling: SettlingBeside | null;
 };
+
+/** Read, and its chain reached, before it is served. */
+type Found = Pick<Held, "folder" | "prepared" | "settling">;
 
 export class HostedRuns {
   readonly #options: HostRunsOptions;
@@ -48,8 +56,8 @@ export class HostedRuns {
   /** @throws as startHost, and InputError for a run file that was damaged */
   static async open(options: HostRunsOptions): Promise<HostedRuns> {
     const hosted = new HostedRuns(options);
-    const found: { readonly folder: string; readonly prepared: PreparedRun }[] = [];
-    for (const folder of options.runs.runs()) found.push({ folder, prepared: await read(folder) });
+    const found: Found[] = [];
+    for (const folder of options.runs.runs()) found.push(await hosted.#find(folder));
     const maker = {
       token: options.runs.token,
       make: (choices: NewRun, data: Uint8Array) => hosted.#make(choices, data),
@@ -78,7 +86,18 @@ export class HostedRuns {
 
   async close(): Promise<void> {
     await this.#finishing;
+    for (const { settling } of this.#held) await settling?.close();
     await this.#host?.close();
+  }
+
+  /** @throws InputError for a run file that was damaged; ChainError for a chain that is another */
+  async #find(folder: string): Promise<Found> {
+    const { chain } = this.#options;
+    const prepared = await read(folder);
+    if (!chain || !prepared.run.pay) return { folder, prepared, settling: null };
+    const { settleBeside } = await onChain(() => import("../onchain/settle-beside.ts"));
+    const settling = await settleBeside(prepared.run, runFolderIn(folder), chain);
+    return { folder, prepared, settling };
   }
 
   async #make(choices: NewRun, data: Uint8Array): Promise<Result<CreatedRun, string>> {
@@ -87,9 +106,9 @@ export class HostedRuns {
     if (this.#held.length >= RUNS_MAX) return err(`this host has ${RUNS_MAX} runs already`);
     const folder = runs.write(choices, data);
     try {
-      const prepared = await read(folder);
-      const coordinator = this.#host.open(openingOf(say)({ folder, prepared }));
-      this.#hold({ folder, prepared, coordinator });
+      const found = await this.#find(folder);
+      const coordinator = this.#host.open(openingOf(say)(found));
+      this.#hold({ ...found, coordinator });
       say(`New run: ${coordinator.status().name}, in ${folder}`);
       const { runId, ownerToken } = coordinator;
       const [joinUrl = coordinator.joinUrl] = joinUrls(
@@ -106,8 +125,16 @@ export class HostedRuns {
 
   #hold(held: Held): void {
     this.#held.push(held);
-    void held.coordinator.finished.then(() => {
+    const { coordinator, settling } = held;
+    const { name } = coordinator.status();
+    settling?.start({
+      say: (text) => this.#options.say(`${name}: ${text}`),
+      roundsClosed: () => coordinator.state().roundsClosed,
+    });
+    void coordinator.finished.then(() => {
       this.#finishing = this.#finishing.then(() => this.#finish(held));
+      // Attestors take their time: the next run is measured and exported meanwhile.
+      void this.#finishing.then(() => settling?.finish(this.#options.stop));
     });
   }
 
@@ -145,11 +172,12 @@ async function read(folder: string): Promise<PreparedRun> {
 }
 
 function openingOf(say: (text: string) => void) {
-  return ({ folder, prepared }: { folder: string; prepared: PreparedRun }) => {
+  return ({ folder, prepared, settling }: Found) => {
     const { run, initialWeights: weights, files } = prepared;
     return {
       runFolder: runFolderIn(folder),
       create: { run, weights, files },
+      settlements: settling?.desk,
       onFailure: (error: unknown) => say(`${run.name} has stopped itself: ${messageOf(error)}`),
     };
   };

@@ -41,6 +41,12 @@ const LOOK_MS = 1_000;
 /** What is under way is stored: the journal is free again while the chain takes its time. */
 const PATIENCE_MS = 15_000;
 
+/**
+ * By account: one key has one row of nonces, and a host settles many runs with it. The owner may
+ * also ask for a settlement while one is looked at.
+ */
+const turns = new Map<string, Promise<unknown>>();
+
 /** @throws InputError for a run that pays nothing; ChainError, JournalError */
 export async function settleBeside(
   run: FrozenRun,
@@ -94,8 +100,6 @@ class Beside implements SettlingBeside {
   /** Windows as validators score them; null where accepted tokens count. */
   readonly #keeper: ScoreKeeper | null;
   #isFinished = false;
-  /** The owner may ask for a settlement while one is looked at. */
-  #turn: Promise<unknown> = Promise.resolve();
   #around: Around = { say: () => undefined, roundsClosed: () => 0 };
   /** The log is long: it is read once for what it is asked. */
   #newest: { readonly asked: string; readonly bundle: Bundle | null } | null = null;
@@ -177,8 +181,12 @@ class Beside implements SettlingBeside {
   }
 
   #inTurn(force: boolean): Promise<Standing> {
-    const step = this.#turn.then(() => this.#step(force));
-    this.#turn = step.catch(() => undefined);
+    const { address } = this.#parts.account;
+    const step = (turns.get(address) ?? Promise.resolve()).then(() => this.#step(force));
+    turns.set(
+      address,
+      step.catch(() => undefined),
+    );
     return step;
   }
 

@@ -14,15 +14,18 @@ import { CommandError } from "../terminal/failure.ts";
 import { aborted, type Interrupts, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, remark } from "../terminal/io.ts";
 import { LiveReporter } from "../view/live-reporter.ts";
-import { finaliseRun } from "./finalise.ts";
+import { finaliseRun, type Result } from "./finalise.ts";
 import { listenAndStart } from "./listen.ts";
 import { LocalWorkers } from "./local-workers.ts";
 import { announceOpening, announceResult } from "./messages.ts";
 import { readRun } from "./read-run.ts";
 import { runPaths } from "./run-folder.ts";
+import type { Summary } from "./summary.ts";
 
 export type HostOptions = {
   readonly prepared: PreparedRun;
+  /** Of a run that is trained and exported already: what is left is to settle it. */
+  readonly summary: Summary | null;
   readonly folder: string;
   readonly localWorkers: number;
   /** Of each local worker. Undefined: their share of what is free. */
@@ -50,7 +53,7 @@ export async function hostRun(options: HostOptions): Promise<number> {
     const lan = options.lan ? await openLan(options.host) : undefined;
     const failure = Promise.withResolvers<never>();
     const settling = await openSettling(options);
-    const coordinator = await listenAndStart(options.port, (port) =>
+    const opening = listenAndStart(options.port, (port) =>
       startCoordinator({
         runFolder: options.folder,
         create: createFrom(options.prepared),
@@ -63,6 +66,10 @@ export async function hostRun(options: HostOptions): Promise<number> {
         onFailure: (error) => failure.reject(error),
       }),
     );
+    const coordinator = await opening.catch(async (caught: unknown) => {
+      await settling?.close();
+      throw caught;
+    });
     try {
       const live = startLive({ options, coordinator, interrupts, settling });
       if (lan && coordinator.secureJoinUrl) {
@@ -162,9 +169,23 @@ async function trainToTheEnd(live: Live): Promise<Ending> {
 }
 
 async function finish(live: Live): Promise<number> {
-  const { options, coordinator, reporter, interrupts, settling } = live;
-  const { prepared, folder, io, json } = options;
-  const result = await finaliseRun(
+  const { options, reporter, interrupts, settling } = live;
+  const { folder, io, json, summary } = options;
+  const result = summary ? { summary, sample: null } : await finalise(live);
+  reporter.endProgress();
+  if (result === null) {
+    remark(io, "Stopped. The run is trained; the same command measures and exports it.");
+    return EXIT_INTERRUPTED;
+  }
+  announceResult(io, { ...result, folder, json });
+  // Attestors read the log here, so the address stays until all are paid.
+  await settling?.finish(interrupts.polite);
+  return EXIT_OK;
+}
+
+function finalise({ options, coordinator, reporter, interrupts }: Live): Promise<Result | null> {
+  const { prepared, folder } = options;
+  return finaliseRun(
     {
       folder,
       run: coordinator.state().run,
@@ -181,13 +202,4 @@ async function finish(live: Live): Promise<number> {
       stop: interrupts.polite,
     },
   );
-  reporter.endProgress();
-  if (result === null) {
-    remark(io, "Stopped. The run is trained; the same command measures and exports it.");
-    return EXIT_INTERRUPTED;
-  }
-  announceResult(io, { ...result, folder, json });
-  // Attestors read the log here, so the address stays until all are paid.
-  await settling?.finish(interrupts.polite);
-  return EXIT_OK;
 }
