@@ -66,15 +66,15 @@ export class ScoreKeeper {
     return this.windows().find(({ phase }) => phase !== "closed") ?? null;
   }
 
-  /** The owner waits no longer: ends the phase of the first window that somebody is waited for. */
-  endPhase(): ScoreWindow | null {
-    const waiting = this.waiting();
-    if (!waiting) return null;
-    const ended = this.#change(waiting.window, (now) => ({
-      ok: true,
-      value: now.phase === "commit" ? sealCommits(now) : closeReveals(now),
-    }));
-    return ended.ok ? ended.value : null;
+  /** The owner waits no longer: of every window that somebody is waited for, this phase ends. */
+  endPhases(): void {
+    for (const { window, phase } of this.windows()) {
+      if (phase === "closed") continue;
+      this.#change(window, (now) => ({
+        ok: true,
+        value: phase === "commit" ? sealCommits(now) : closeReveals(now),
+      }));
+    }
   }
 
   #pass(window: number, { roundsClosed }: LogEnd): void {

@@ -20,7 +20,7 @@ export function addScores(pay: Command, io: Io, setExitCode: SetExitCode): void 
     .command("scores")
     .description("how validators scored the run's windows, and who is waited for")
     .argument("<run>", "the run's folder, or its id below runs/")
-    .option("--end", "end the phase of the first window that waits for somebody")
+    .option("--end", "wait no longer: end the phase of each window that waits for somebody")
     .addOption(jsonOption("all windows"))
     .addHelpText("after", HELP)
     .action(async (run: string, flags: Flags) => {

@@ -29,8 +29,8 @@ export type WindowTold = {
 };
 
 /**
- * @param isEnding ends the phase of the first window that waits: commitments are sealed, or what is
- * not revealed by now counts as not said
+ * @param isEnding ends the phase of every window that waits: commitments are sealed, or what is not
+ * revealed by now counts as not said
  * @throws InputError for a run that nobody scores
  */
 export function tellScores(given: string, isEnding: boolean): readonly WindowTold[] {
@@ -44,7 +44,7 @@ export function tellScores(given: string, isEnding: boolean): readonly WindowTol
   try {
     const end = () => ({ roundsClosed, isFinished });
     const keeper = new ScoreKeeper({ store, terms: { runId, pay }, end });
-    if (isEnding) keeper.endPhase();
+    if (isEnding) keeper.endPhases();
     const windows = keeper.windows();
     const { scored } = readPayLog(folder).book;
     return windows.map(({ window, lastRound, phase, commits, reveals }) => ({
