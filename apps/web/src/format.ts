@@ -99,3 +99,9 @@ export function clockTimeText(seconds: number): string {
   const time = at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
   return isToday ? time : `${at.toLocaleDateString()}, ${time}`;
 }
+
+/** A reason as a sentence of its own. */
+export function sentence(reason: string): string {
+  const text = reason.slice(0, 1).toUpperCase() + reason.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

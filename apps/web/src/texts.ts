@@ -171,6 +171,10 @@ const watch = {
   roundsWords: (rounds: number, ms: number): string =>
     `${plural(rounds, "round", "rounds")}, ${durationText(ms)} in the middle of them.`,
   round: (round: number): string => `Round ${groupedText(round)}`,
+  roundsFrom: ([first, last]: readonly [number, number]): string =>
+    first === last
+      ? `Round ${groupedText(first)}`
+      : `Rounds ${groupedText(first)} to ${groupedText(last)}`,
   devices: (count: number): string => plural(count, "device", "devices"),
   late: (count: number): string => plural(count, "late update", "late updates"),
   nobody: "nobody",
@@ -339,7 +343,7 @@ const limits = {
   visibleHelp: "Phones stop hidden pages anyway.",
   schedule: "Only at these hours",
   from: "From",
-  to: "to",
+  to: "To",
   over: "Over midnight",
   clock: (time: string): string => `It is ${time} on this device’s clock.`,
   muchTitle: "How much",
@@ -412,7 +416,10 @@ const profile = {
 const badges = {
   names: ["First light", "Helping hand", "Steady hand", "Strong hand", "Many hands", "Great hand"],
   at: (tokens: number): string => (tokens <= 1 ? "first tokens" : `${countText(tokens)} tokens`),
-  next: (left: number): string => `${countText(left)} tokens to the next`,
+  next: (left: number): string =>
+    left <= 1
+      ? "The first accepted update earns the first."
+      : `${countText(left)} tokens to the next`,
 };
 
 const certificate = {

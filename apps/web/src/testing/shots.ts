@@ -120,7 +120,7 @@ const READY: Partial<DeviceView> = { phase: "ready", offer: OFFER };
 
 const TRAINING: Partial<DeviceView> = {
   phase: "training",
-  now: "Training round 60, with rests so that the phone stays cool.",
+  now: "Training round 60, with rests so that the device stays cool.",
   offer: OFFER,
   step: { at: 9, of: 16 },
   tokens: 214_000,

@@ -66,9 +66,17 @@ function seriesOf(look: SeriesLook): uPlot.Series {
     return { ...shared, width: 0, fill: stroke, paths, points: { show: false } };
   }
   if (look.kind === "dots") {
-    return { ...shared, points: { show: true, size: 6, fill: stroke, width: 0 } };
+    return { ...shared, points: { show: hasRoom, size: 6, fill: stroke, width: 0 } };
   }
   return { ...shared, ...(linear ? { paths: linear() } : {}), points: { show: false } };
+}
+
+/** More dots than these run into one another: the line alone is clearer. */
+const DOTS_MAX = 60;
+
+function hasRoom({ data }: uPlot, series: number): boolean {
+  const values = data[series] ?? [];
+  return Array.prototype.filter.call(values, (value) => value != null).length <= DOTS_MAX;
 }
 
 function optionsOf(props: ChartProps, width: number, onPoint: OnPoint): uPlot.Options {

@@ -1,6 +1,7 @@
 // The ledger: the run's log to browse, and the button that checks all of it right here.
 import { type ReactNode, useState } from "react";
 import type { RunView } from "../../feed/run-view.ts";
+import { sentence } from "../../format.ts";
 import type { LedgerNews } from "../../ledger/ledger-news.ts";
 import { texts } from "../../texts.ts";
 import { Button, Card, Fields, Meter, Notice, Title } from "../../ui/parts.tsx";
@@ -101,7 +102,7 @@ function Verdict({ news, onShow }: VerdictProps): ReactNode {
   if (damage !== null) {
     return (
       <Notice kind="bad" title={ledger.damaged(damage.sequence)}>
-        <p>{damage.problem}</p>
+        <p>{sentence(damage.problem)}</p>
         <p className="soft">{ledger.damagedWords}</p>
         <Button kind="bare" onClick={() => onShow(damage.sequence)}>
           {ledger.show}

@@ -1,5 +1,6 @@
 // One text as it is written: the prompt, what the model adds, and how far it is.
 import type { ReactNode } from "react";
+import { sentence } from "../../format.ts";
 import type { Loading } from "../../model/model-news.ts";
 import { texts } from "../../texts.ts";
 import { Card, Meter, Notice } from "../../ui/parts.tsx";
@@ -37,7 +38,7 @@ export function Story({ text, prompt, isNewest, isBytes }: StoryProps): ReactNod
         </div>
       ) : (
         <Notice kind="bad" title={model.failed}>
-          {problem}
+          {sentence(problem)}
         </Notice>
       )}
       {rounds !== null && perSecond > 0 ? (

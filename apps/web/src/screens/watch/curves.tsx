@@ -6,7 +6,7 @@ import { countText, groupedText, lossText } from "../../format.ts";
 import { texts } from "../../texts.ts";
 import { Chart, type SeriesLook } from "../../ui/chart.tsx";
 import { Card, Empty } from "../../ui/parts.tsx";
-import { firstAndLast, ownLosses, roundSpeeds } from "./series.ts";
+import { binsOf, firstAndLast, meanIn, ownLosses, roundSpeeds, roundsOf } from "./series.ts";
 
 const ALL_LOSSES: readonly SeriesLook[] = [
   { label: texts.watch.training, color: "--accent", width: 2 },
@@ -24,16 +24,19 @@ export function LossCard({ view }: { readonly view: RunView }): ReactNode {
   const workerId = useOwnWorkerId(view.runId);
   const own = useMemo(() => ownLosses(rounds, feed, workerId), [rounds, feed, workerId]);
   const hasOwn = own.some((value) => value !== null);
+  const bins = useMemo(() => binsOf(rounds.round.length), [rounds]);
   const data = useMemo(() => {
     const { tokens, trainLoss, evaluationLoss } = rounds;
-    return hasOwn ? [tokens, trainLoss, evaluationLoss, own] : [tokens, trainLoss, evaluationLoss];
-  }, [rounds, own, hasOwn]);
+    const columns = [tokens, trainLoss, evaluationLoss, ...(hasOwn ? [own] : [])];
+    return columns.map((column) => meanIn(column, bins));
+  }, [rounds, own, hasOwn, bins]);
   const ends = firstAndLast(rounds.trainLoss);
   const tip = (place: number): string => {
+    const [, training, validation, mine] = data.map((column) => column[place] ?? null);
     const parts = [
-      `${watch.round(rounds.round[place] ?? 0)}: ${lossText(rounds.trainLoss[place])}`,
-      rounds.evaluationLoss[place] == null ? "" : lossText(rounds.evaluationLoss[place]),
-      own[place] == null ? "" : `(${lossText(own[place])})`,
+      `${watch.roundsFrom(roundsOf(rounds, bins[place] ?? [0, 0]))}: ${lossText(training)}`,
+      validation == null ? "" : lossText(validation),
+      mine == null ? "" : `(${lossText(mine)})`,
     ];
     return parts.filter((part) => part !== "").join("  ");
   };
@@ -85,7 +88,11 @@ export function SpeedCard({ view }: { readonly view: RunView }): ReactNode {
   const { watch } = texts;
   const { rounds } = view;
   const speeds = useMemo(() => roundSpeeds(rounds), [rounds]);
-  const data = useMemo(() => [rounds.round, speeds], [rounds, speeds]);
+  const bins = useMemo(() => binsOf(speeds.length), [speeds]);
+  const data = useMemo(
+    () => [rounds.round, speeds].map((column) => meanIn(column, bins)),
+    [rounds, speeds, bins],
+  );
   const last = firstAndLast(speeds)?.[1];
   return (
     <Card title={watch.speedTitle}>
@@ -100,7 +107,8 @@ export function SpeedCard({ view }: { readonly view: RunView }): ReactNode {
           xText={countText}
           yText={countText}
           tip={(place) =>
-            `${watch.round(rounds.round[place] ?? 0)}: ${groupedText(speeds[place] ?? 0)}`
+            `${watch.roundsFrom(roundsOf(rounds, bins[place] ?? [0, 0]))}: ` +
+            groupedText(data[1]?.[place] ?? 0)
           }
         />
       )}

@@ -6,6 +6,7 @@ import { texts } from "../../texts.ts";
 import { Chart, type SeriesLook } from "../../ui/chart.tsx";
 import { Card, Empty } from "../../ui/parts.tsx";
 import { type RowPlace, VirtualList } from "../../ui/virtual-list.tsx";
+import { binsOf, meanIn, roundsOf } from "./series.ts";
 import { WhoWasIn } from "./who-was-in.tsx";
 
 const ROW_HEIGHT = 44;
@@ -23,10 +24,10 @@ function median(values: readonly number[]): number {
 const BARS: readonly SeriesLook[] = [
   { label: texts.watch.roundsTitle, color: "--accent", kind: "bars" },
 ];
-/** Beyond this many rounds bars are thinner than a pixel: a line says more. */
-const BARS_MAX = 300;
+/** Beyond this many rounds bars are as thin as their gaps: a line says more. */
+const BARS_MAX = 120;
 const LINE: readonly SeriesLook[] = [
-  { label: texts.watch.roundsTitle, color: "--accent", width: 1 },
+  { label: texts.watch.roundsTitle, color: "--accent", width: 1.6 },
 ];
 
 export type RoundsCardProps = { readonly view: RunView; readonly token: string | null };
@@ -38,7 +39,11 @@ export function RoundsCard({ view, token }: RoundsCardProps): ReactNode {
   const ms = useMemo(() => durations(rounds), [rounds]);
   const seconds = useMemo(() => ms.map((value) => value / 1_000), [ms]);
   const middle = useMemo(() => median(ms), [ms]);
-  const data = useMemo(() => [rounds.round, seconds], [rounds, seconds]);
+  const bins = useMemo(() => binsOf(seconds.length), [seconds]);
+  const data = useMemo(
+    () => [rounds.round, seconds].map((column) => meanIn(column, bins)),
+    [rounds, seconds, bins],
+  );
   const count = ms.length;
   if (count === 0) {
     return (
@@ -67,7 +72,10 @@ export function RoundsCard({ view, token }: RoundsCardProps): ReactNode {
         words={words}
         xText={groupedText}
         yText={(value) => (value === 0 ? "0" : `${Number(value.toPrecision(3))} s`)}
-        tip={(at) => `${watch.round(rounds.round[at] ?? 0)}: ${durationText(ms[at] ?? 0)}`}
+        tip={(at) => {
+          const which = watch.roundsFrom(roundsOf(rounds, bins[at] ?? [0, 0]));
+          return `${which}: ${durationText(1_000 * (data[1]?.[at] ?? 0))}`;
+        }}
       />
       <VirtualList
         label={watch.roundsTitle}
