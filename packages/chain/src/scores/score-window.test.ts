@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { hashOf } from "@manyhands/protocol/testing/fixtures";
 import { playedWindow, SCORED_PAY, TestValidator, VALIDATORS } from "../testing/validators.ts";
@@ -166,4 +168,15 @@ test("rounds end what is waited for: so many for commitments, so many more for r
     "closed",
   ]);
   assert.equal(afterRounds(terms, OPEN, 18).phase, "closed", "nobody has committed to anything");
+});
+
+test("every reason for a refusal has its row in the specification", () => {
+  const folder = import.meta.dirname;
+  const source = readFileSync(join(folder, "score-window.ts"), "utf8");
+  const page = readFileSync(join(folder, "../../../../docs/spec/09-pay.md"), "utf8");
+  const codes = [...source.matchAll(/\| "(score\/[a-z-]+)"/g)].map(([, code]) => code ?? "");
+  const rows = [...page.matchAll(/^\| `(score\/[a-z-]+)` \|/gm)].map(([, code]) => code ?? "");
+  assert.ok(codes.length > 10, `${codes.length} codes`);
+  // The desk's decoder refuses with one of its own.
+  assert.deepEqual(new Set(rows), new Set([...codes, "score/malformed"]));
 });

@@ -162,9 +162,32 @@ test("one liar of three raises its favourite by nothing, and lowers nobody", () 
 test("where less than half of the stake says anything, accepted tokens count", () => {
   const accepted = new Map(WORKERS.map((worker, i) => [worker, i + 1]));
   const alone = said(0, 2, [scoresOf([9, 0, 0])]).reveals;
-  const { tokens: dealt, isByTokens } = windowTokens(SCORED_PAY.scores, accepted, alone);
-  assert.ok(isByTokens);
+  const { tokens: dealt, agreedBps } = windowTokens(SCORED_PAY.scores, accepted, alone);
+  assert.equal(agreedBps, 0);
   assert.deepEqual(Object.fromEntries(dealt), Object.fromEntries(accepted));
+});
+
+test("a liar that gets rid of another validator still leaves its favourite little more", () => {
+  fc.assert(
+    fc.property(tokens, opinion, opinion, (each, honest, lie) => {
+      const accepted = new Map(WORKERS.map((worker, i) => [worker, each[i] ?? 0]));
+      const all = each.reduce((sum, one) => sum + one, 0);
+      const dealt = windowTokens(SCORED_PAY.scores, accepted, said(0, 2, [honest, lie]).reveals);
+      const sum = honest.reduce((scores, { score }) => scores + score, 0);
+      let left = all;
+      for (const [worker, got] of dealt.tokens) {
+        const score = honest.find((one) => one.worker === worker)?.score ?? 0;
+        const most = sum === 0 ? 0 : (all * score) / sum;
+        const own = accepted.get(worker) ?? 0;
+        assert.ok(
+          got <= most + own + 1,
+          `${got} for ${most} by the honest one and ${own} accepted`,
+        );
+        left -= got;
+      }
+      assert.ok(left >= 0 && left < 2 * WORKERS.length, `${left} tokens are nobody's`);
+    }),
+  );
 });
 
 test("a bundle has the windows that no settlement before has, and all of it is checked", async () => {

@@ -6,7 +6,7 @@ import { type ScoreEvidence, windowOf } from "./evidence.ts";
 import { type WindowTokens, windowTokens } from "./window-tokens.ts";
 
 /** A window that is dealt out. */
-export type ScoredWindow = Pick<WindowTokens, "trustBps" | "isByTokens"> & {
+export type ScoredWindow = Pick<WindowTokens, "trustBps" | "agreedBps"> & {
   readonly window: number;
   readonly lastRound: number;
   /** Of all accepted updates. */

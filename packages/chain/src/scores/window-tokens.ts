@@ -11,19 +11,21 @@ export type WindowTokens = {
   readonly tokens: ReadonlyMap<WorkerId, number>;
   /** By validator of the run: how much of what it said others agreed with, in basis points. */
   readonly trustBps: ReadonlyMap<string, number>;
-  /** No consensus: accepted tokens are what counts. */
-  readonly isByTokens: boolean;
+  /** How much of the window was agreed on; the rest goes by accepted tokens. */
+  readonly agreedBps: number;
 };
 
 const BPS = 10_000n;
 
 /**
- * A window's tokens T, dealt out by consensus: worker j gets ⌊T · C_j / ΣC⌋. Where there is no
- * consensus, because less than half of the stake said anything or nobody agreed, everybody gets its
- * own tokens.
+ * A window's tokens, dealt out: of T in all, worker j with a_j accepted gets ⌊T · C_j / D⌋ by
+ * consensus, D = max(1, ΣC), and of the rest r, which nobody agreed on, ⌊r · a_j / T⌋. (Medians of
+ * opinions that each sum to 1 may sum to more.)
  *
- * Why C and not Yuma's incentive R: R_j also falls with the stake of one who denies j, so a liar
- * could lower all but its favourite, and raise that one by it. C is the same for any minority.
+ * Why not Yuma's incentive R, normalised: R_j also falls with the stake of one who denies j, so a
+ * liar would raise its favourite by lowering all others. C is the same for any minority where the
+ * others agree. Why C is not normalised upwards: where some stay away, a liar could keep everybody's C at 0
+ * but its favourite's, who would then get the whole window.
  *
  * @param accepted tokens by worker; scores of others count nowhere
  * @source docs/spec §9.6
@@ -40,15 +42,31 @@ export function windowTokens(
     scores: workers.map((worker) => BigInt(said.get(account)?.get(worker) ?? 0)),
   }));
   const { consensus, trust } = yuma(opinions, workers.length);
-  const all = [...accepted.values()].reduce((sum, one) => sum + one, 0);
-  const shares = dealtOut(BigInt(all), consensus);
+  const own = workers.map((worker) => BigInt(accepted.get(worker) ?? 0));
+  const all = total(own);
+  const granted = total(consensus);
+  const isMore = granted > WEIGHT_ONE;
+  const whole = isMore ? granted : WEIGHT_ONE;
+  const agreed = consensus.map((weight) => (all * weight) / whole);
+  const rest = dealtOut(all - total(agreed), own) ?? [];
   const tokens = workers.map((worker, j): readonly [WorkerId, number] => {
-    return [worker, shares ? Number(shares[j] ?? 0n) : (accepted.get(worker) ?? 0)];
+    return [worker, Number((agreed[j] ?? 0n) + (rest[j] ?? 0n))];
   });
-  const trusted = validators.map(({ account }, i): readonly [string, number] => {
-    return [account, Number(((trust[i] ?? 0n) * BPS) / WEIGHT_ONE)];
-  });
-  return { tokens: new Map(tokens), trustBps: new Map(trusted), isByTokens: shares === null };
+  const trusted = validators.map(({ account }, i) => [account, bpsOf(trust[i] ?? 0n)] as const);
+  return {
+    tokens: new Map(tokens),
+    trustBps: new Map(trusted),
+    agreedBps: isMore ? Number(BPS) : bpsOf(granted),
+  };
+}
+
+/** To the nearest: weights are rounded down, so their sum is a little less than the whole. */
+function bpsOf(weight: bigint): number {
+  return Number((weight * BPS + WEIGHT_ONE / 2n) / WEIGHT_ONE);
+}
+
+function total(numbers: readonly bigint[]): bigint {
+  return numbers.reduce((sum, one) => sum + one, 0n);
 }
 
 function scoreMap(scores: Scores): ReadonlyMap<WorkerId, number> {

@@ -11,7 +11,7 @@ import type { SetExitCode } from "./set-exit-code.ts";
 const HELP = `
 A phase ends by itself when every validator has come, or when pay.settleEvery more rounds are
 closed. A finished run has no more rounds: there --end goes on without those who have not come.
-Without half of all stake accepted tokens count.`;
+What half of all stake does not agree on goes by accepted tokens.`;
 
 type Flags = { readonly end?: boolean; readonly json?: boolean };
 
@@ -36,11 +36,9 @@ function windowText({ window, lastRound, phase, committed, revealed, result }: W
   const place = `Window ${window}, up to round ${lastRound}:`;
   if (phase === "commit") return `${place} ${committed.length} have committed`;
   if (!result) return `${place} ${revealed.length} of ${committed.length} have revealed`;
-  const { accepted, dealt, isByTokens, trustBps } = result;
-  if (isByTokens) return `${place} no consensus; ${groupedText(accepted)} tokens, as accepted`;
+  const { accepted, agreedBps, trustBps } = result;
+  const tokens = `${place} ${groupedText(accepted)} tokens`;
+  if (agreedBps === 0) return `${tokens}, as they were accepted: nothing was agreed on`;
   const trust = Object.entries(trustBps).map(([account, bps]) => `${account} ${bps / 100} %`);
-  return (
-    `${place} ${groupedText(dealt)} of ${groupedText(accepted)} tokens by consensus, which ` +
-    `agreed with ${trust.join(", ")}`
-  );
+  return `${tokens}, ${agreedBps / 100} % by consensus, which agreed with ${trust.join(", ")}`;
 }

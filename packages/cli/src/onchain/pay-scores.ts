@@ -21,8 +21,8 @@ export type WindowTold = {
   readonly result: {
     readonly accepted: number;
     readonly dealt: number;
-    /** Accepted tokens count: there was no consensus. */
-    readonly isByTokens: boolean;
+    /** Of the window, in basis points: dealt out by consensus; the rest by accepted tokens. */
+    readonly agreedBps: number;
     /** By validator, in basis points: how much of what it said others agreed with. */
     readonly trustBps: Readonly<Record<string, number>>;
   } | null;
@@ -60,7 +60,7 @@ export function tellScores(given: string, isEnding: boolean): readonly WindowTol
 
 function resultOf(scored: ScoredWindow | undefined): WindowTold["result"] {
   if (!scored) return null;
-  const { accepted, dealt, isByTokens, trustBps } = scored;
+  const { accepted, dealt, agreedBps, trustBps } = scored;
   const trust = [...trustBps].map(([account, bps]) => [accountText(account), bps] as const);
-  return { accepted, dealt, isByTokens, trustBps: Object.fromEntries(trust) };
+  return { accepted, dealt, agreedBps, trustBps: Object.fromEntries(trust) };
 }
