@@ -75,7 +75,7 @@ async function scoreAll(play: Play, voices: Play["voices"]): Promise<number> {
   return open.length;
 }
 
-/** Until the coordinator has ended: windows are scored while the run is held, settlements signed. */
+/** Until the coordinator has ended: windows are scored while the run is held, and settled. */
 async function followed(play: Play): Promise<{ settlements: number; windows: number }> {
   const { stage, joinUrl, coordinator, voices } = play;
   const signed = new Set<number>();

@@ -4,7 +4,6 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { compareText } from "@manyhands/base/bytes";
 import {
   type Decoded,
   hex,
@@ -15,12 +14,11 @@ import {
   problemText,
   text,
 } from "@manyhands/base/decode";
-import { InputError, messageOf } from "@manyhands/base/errors";
+import { InputError } from "@manyhands/base/errors";
 import {
   commitmentOf,
   commitTypedData,
   revealTypedData,
-  type Scores,
   scoresDecoder,
   sealOf,
   type Transcript,
@@ -28,11 +26,12 @@ import {
 } from "@manyhands/chain/scores/messages";
 import { placeOf, type ScoreTerms } from "@manyhands/chain/scores/score-window";
 import type { EndedWindow } from "@manyhands/chain/scores/window-book";
-import { SCORE_MAX, VALIDATORS_MAX } from "@manyhands/protocol/limits";
+import { VALIDATORS_MAX } from "@manyhands/protocol/limits";
 import { type JoinUrl, parseJoinUrl } from "@manyhands/worker/host/join-url";
 import { replaceFile } from "@manyhands/worker/node/atomic-file";
 import type { PrivateKeyAccount } from "viem/accounts";
 import { accountHex } from "../pay/account.ts";
+import { readScores, scoresFor } from "../pay/scores-file.ts";
 import { readKey } from "./open-chain.ts";
 import { fetchPayLog } from "./pay-log.ts";
 import { ask } from "./run-http.ts";
@@ -79,7 +78,7 @@ type Kept = Decoded<typeof keptFields>;
 export async function scoreRun(given: string, flags: ScoreFlags): Promise<Scored> {
   const wallet = await readKey(flags.key);
   const url = parseJoinUrl(given);
-  const file = flags.scores === undefined ? null : await scoresIn(flags.scores);
+  const file = flags.scores === undefined ? null : await readScores(flags.scores);
   const entries = await entriesOf(url);
   const { runId, pay, book } = await fetchPayLog(url);
   const validator = accountHex(wallet.address);
@@ -197,42 +196,6 @@ async function keptOf(turn: Turn, { window, lastRound }: ScoreEntry): Promise<Ke
   throw new InputError(`${path} is not what was committed to`, {
     hint: "An earlier `manyhands score` wrote it. Without it the window goes on without you.",
   });
-}
-
-/** A file of scores, or accepted tokens; only of workers that have done something in the window. */
-function scoresFor(
-  accepted: ReadonlyMap<string, number>,
-  file: ReadonlyMap<string, number> | null,
-): Scores {
-  const given = file ?? accepted;
-  const workers = [...accepted.keys()].sort(compareText);
-  const largest = Math.max(1, ...workers.map((worker) => given.get(worker) ?? 0));
-  // A window may have more tokens than a score can say: then they are scaled.
-  const scale = largest > SCORE_MAX ? SCORE_MAX / largest : 1;
-  return workers
-    .map((worker) => ({ worker, score: Math.floor((given.get(worker) ?? 0) * scale) }))
-    .filter(({ score }) => score > 0);
-}
-
-/** @throws InputError if it is not an object of whole numbers by worker id */
-async function scoresIn(path: string): Promise<ReadonlyMap<string, number>> {
-  const hint = `Write it as {"<worker id>": 7, …}: whole numbers from 0 to ${SCORE_MAX}.`;
-  const content = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new InputError(`${path} cannot be read: ${messageOf(cause)}`, { cause, hint });
-  });
-  const found = jsonOf(content);
-  if (typeof found !== "object" || found === null || Array.isArray(found)) {
-    throw new InputError(`${path} holds no scores`, { hint });
-  }
-  const scores = new Map<string, number>();
-  const [idOf, scoreOf] = [hex(32), integer(0, SCORE_MAX)];
-  for (const [key, value] of Object.entries(found)) {
-    const [worker, score] = [idOf(key), scoreOf(value)];
-    const problem = worker.ok ? (score.ok ? null : score.error) : worker.error;
-    if (problem) throw new InputError(`${path}: ${key}: ${problemText(problem)}`, { hint });
-    if (worker.ok && score.ok) scores.set(worker.value, score.value);
-  }
-  return scores;
 }
 
 function jsonOf(text: string): unknown {
