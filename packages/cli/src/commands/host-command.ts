@@ -7,6 +7,7 @@ import { announceResult } from "../run/messages.ts";
 import { chooseFolder, type FolderChoice, readSummary } from "../run/run-folder.ts";
 import { prepareRun } from "../run-file/freeze.ts";
 import { type LoadedRunFile, loadRunFile } from "../run-file/load-run-file.ts";
+import { tellBadLines } from "../terminal/bad-lines.ts";
 import { shortId } from "../terminal/format.ts";
 import { type Io, remark } from "../terminal/io.ts";
 import { resolveShown } from "../terminal/resolve-shown.ts";
@@ -54,8 +55,11 @@ export async function hostCommand(command: HostCommand): Promise<number> {
 }
 
 /** The run file; a model that it names is fetched before the terminal's eyes. */
-function loadShown({ runFile, io }: HostCommand): Promise<LoadedRunFile> {
-  return loadRunFile(runFile, { fetchModel: (name) => resolveShown(name, io) });
+async function loadShown({ runFile, io }: HostCommand): Promise<LoadedRunFile> {
+  const loaded = await loadRunFile(runFile, { fetchModel: (name) => resolveShown(name, io) });
+  const { badLines } = loaded;
+  tellBadLines({ badLines, count: badLines.length, strict: "data.strict" }, io);
+  return loaded;
 }
 
 function otherRun(folder: string, runId: string): InputError {

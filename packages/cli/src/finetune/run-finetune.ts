@@ -2,7 +2,8 @@
 import { InputError } from "@manyhands/base/errors";
 import { type FolderLock, lockFolder } from "@manyhands/worker/node/folder-lock";
 import { EXIT_INTERRUPTED, EXIT_OK } from "../exit-codes.ts";
-import { bytesText, countText, groupedText, lossText } from "../terminal/format.ts";
+import { tellBadLines } from "../terminal/bad-lines.ts";
+import { bytesText, countText, lossText } from "../terminal/format.ts";
 import { aborted, type Interrupts, watchInterrupts } from "../terminal/interrupts.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { watchKeys } from "../terminal/keys.ts";
@@ -47,7 +48,8 @@ export async function runFinetune(flags: FinetuneFlags, io: Io): Promise<number>
   let lock: FolderLock | undefined;
   try {
     checkSame(paths, stored, prepared);
-    tellBadLines(prepared, io);
+    const { badLines, badLineCount: count } = prepared.data.facts;
+    tellBadLines({ badLines, count, strict: "--strict" }, io);
     if (flags.dryRun === true) {
       const { memory } = flags;
       await dryRun({ prepared, paths, memory, json, stop: interrupts.polite, io });
@@ -117,16 +119,6 @@ function checkFits({ recipe, config }: Prepared, memory: number | undefined): vo
   if (need <= limit) return;
   const sentence = `this needs ${bytesText(need)} of memory, and ${bytesText(limit)} may be used`;
   throw new InputError(sentence, { hint: FIT_HINT });
-}
-
-function tellBadLines({ data }: Prepared, io: Io): void {
-  const { badLines, badLineCount } = data.facts;
-  if (badLineCount === 0) return;
-  for (const { file, line, reason } of badLines) remark(io, `${file}, line ${line}: ${reason}`);
-  const more = badLineCount - badLines.length;
-  if (more > 0) remark(io, `and ${groupedText(more)} more`);
-  const lines = badLineCount === 1 ? "1 bad line is" : `${groupedText(badLineCount)} bad lines are`;
-  remark(io, `${lines} left out (--strict ends at the first).`);
 }
 
 async function tellFinished(options: {

@@ -2,18 +2,14 @@
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { InputError, messageOf } from "@manyhands/base/errors";
+import type { BadLine } from "@manyhands/engine/data/examples";
 import { type DataFile, readDataFiles } from "@manyhands/engine/data/node-files";
 import { type Model, modelDecoder } from "@manyhands/protocol/model-config";
 import { checkRunRules, type FrozenRun } from "@manyhands/protocol/run-config";
 import { type ParsedRunFile, parseRunFile, type RunFileProblem } from "./parse-run-file.ts";
+import { idFiles, tokensKind } from "./run-data.ts";
 import { payOf, type RunFile } from "./run-file.ts";
-import {
-  type FetchModel,
-  idFiles,
-  openTunedModel,
-  type TunedModel,
-  tokensKind,
-} from "./tuned-model.ts";
+import { type FetchModel, openTunedModel, type TunedModel } from "./tuned-model.ts";
 
 export type LoadedRunFile = {
   readonly file: RunFile;
@@ -23,6 +19,8 @@ export type LoadedRunFile = {
   readonly data: readonly DataFile[];
   /** What is trained on, if the run does not begin from nothing. */
   readonly tuned: TunedModel | null;
+  /** Lines of its data that were left out, and why. */
+  readonly badLines: readonly BadLine[];
 };
 
 export type LoadOptions = {
@@ -43,7 +41,7 @@ export async function loadRunFile(path: string, options: LoadOptions = {}): Prom
   const data = await loadData(place, parsed.value);
   const { model } = file;
   if (typeof model !== "string") {
-    return { file, model, tokenizer: file.tokenizer, data, tuned: null };
+    return { file, model, tokenizer: file.tokenizer, data, tuned: null, badLines: [] };
   }
   return loadTunedRun(place, parsed.value, { data, reference: model, ...options });
 }
@@ -65,14 +63,17 @@ async function loadTunedRun(
   const rules = checkRunRules({ ...file, model: config, tokenizer, tuning, pay: payOf(file) });
   if (!rules.ok) throw placedError(place, problemAt(rules.error));
   const at = { path: ["data", "files"], found: "", expected: "" };
-  if (tokenizer === "bytes") return { file, model: config, tokenizer, data, tuned };
-  const choices = { loss: file.data.loss, canSkip: file.method === "lora" };
-  const tokens = await idFiles(tuned.tokenizer, data, choices).catch((caught: unknown) => {
-    if (!(caught instanceof InputError)) throw caught;
-    const { line, column } = problemAt(at);
-    throw placedError(place, { line, column, message: caught.message, hint: caught.hint });
-  });
-  return { file, model: config, tokenizer, data: tokens, tuned };
+  if (tokenizer === "bytes") return { file, model: config, tokenizer, data, tuned, badLines: [] };
+  const { loss, strict } = file.data;
+  const choices = { loss, strict, canSkip: file.method === "lora" };
+  const { files, badLines } = await idFiles(tuned.tokenizer, data, choices).catch(
+    (caught: unknown) => {
+      if (!(caught instanceof InputError)) throw caught;
+      const { line, column } = problemAt(at);
+      throw placedError(place, { line, column, message: caught.message, hint: caught.hint });
+    },
+  );
+  return { file, model: config, tokenizer, data: files, tuned, badLines };
 }
 
 /** The model that is named; a mistake is told at its line. */

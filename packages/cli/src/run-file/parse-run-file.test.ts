@@ -254,8 +254,10 @@ test("a run that trains on: adapters are the fragments, the base is a blob of th
   assert.deepEqual([...ids.subarray(0, prompt.length)], prompt, "a prompt is not counted");
   assert.deepEqual([...ids.subarray(-9)], [...utf8("all of it")]);
   writeFileSync(join(folder, "b.jsonl"), `${lines[0]}\nnonsense\n`);
-  const broken = load(TUNED.replace("[a.txt]", "[b.jsonl]"));
-  await assert.rejects(broken, /run\.yaml:6:10: b\.jsonl, line 2: /);
+  const broken = TUNED.replace("[a.txt]", "[b.jsonl]");
+  const strict = load(broken.replace("[b.jsonl]", "[b.jsonl]\n  strict: true"));
+  await assert.rejects(strict, /run\.yaml:6:10: b\.jsonl, line 2: /);
+  assert.equal((await load(broken)).files[0]?.length, 4 * "one and one? two".length);
   const full = await load(TUNED.replace("method: lora", "method: full").replace(/lora: .*\n/, ""));
   assert.equal(full.run.tuning?.method, "full");
   assert.equal(full.run.fragments[0]?.name, "model.embed_tokens.weight");

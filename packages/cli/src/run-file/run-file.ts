@@ -9,6 +9,7 @@ import {
   type Decoder,
   describe,
   fallback,
+  flag,
   integer,
   list,
   nullable,
@@ -139,6 +140,8 @@ const dataDecoder = object({
   validation: fallback(share(0.0001, 0.5), 1_000),
   /** What examples teach: the assistant's or the completion's words, or all of them. */
   loss: fallback(oneOf("assistant", "all"), "assistant"),
+  /** Whether one bad line of a .jsonl file ends it; else such lines are left out, and told. */
+  strict: fallback(flag, false),
 });
 
 /** A model's shape, to be trained from nothing; or where a trained model is. */

@@ -9,9 +9,6 @@ import { blobRoot } from "@manyhands/base/hash";
 import { checkAdapterConfig } from "@manyhands/engine/adapters/config";
 import { readModelText } from "@manyhands/engine/checkpoint/model-files";
 import { ModelFolder } from "@manyhands/engine/checkpoint/model-folder";
-import { readExamples } from "@manyhands/engine/data/node-examples";
-import type { DataFile } from "@manyhands/engine/data/node-files";
-import { documentOf, type Loss } from "@manyhands/engine/data/text-data";
 import type { ModelConfig } from "@manyhands/engine/model/config";
 import { openBase, platformSha256 } from "@manyhands/engine/quantize/base-cache";
 import { decodeBase, encodeBase } from "@manyhands/engine/quantize/base-file";
@@ -21,7 +18,6 @@ import { encodeSmallFiles, SMALL_FILES } from "@manyhands/engine/tokenizer/small
 import type { TextTokenizer } from "@manyhands/engine/tokenizer/text-tokenizer";
 import { TOKENIZER_BYTES_MAX } from "@manyhands/engine/tokenizer/tokenizer-json";
 import { type ResolvedModel, resolveModel } from "@manyhands/hub/resolve";
-import type { FrozenRun } from "@manyhands/protocol/run-config";
 import type { Tuning } from "@manyhands/protocol/tuning";
 import type { RunFile } from "./run-file.ts";
 
@@ -115,75 +111,4 @@ async function adapted(
   const model = decodeBase(bytes, files.config, platformSha256);
   const base = { kind, ...blobOf(bytes) };
   return { tuning: { method: "lora", adapter, base }, base: { model, bytes } };
-}
-
-/** Conversations and completions: what they teach is marked token by token. */
-const EXAMPLES = /\.jsonl$/i;
-
-/** What a run's data is: bytes, or ids where the model's tokenizer or a mask is needed. */
-export function tokensKind(
-  tokenizer: TextTokenizer,
-  data: readonly DataFile[],
-): FrozenRun["tokenizer"] {
-  const hasExamples = data.some(({ name }) => EXAMPLES.test(name));
-  return tokenizer.kind === "bytes" && !hasExamples ? "bytes" : "ids";
-}
-
-/** What of an example is learnt, and whether the run's method can leave any of it out. */
-export type ExampleChoices = { readonly loss: Loss; readonly canSkip: boolean };
-
-/**
- * The data as ids of 32 bits, little-endian: texts as they are; of a .jsonl file's examples −1 − id
- * where a token is the user's or the prompt's.
- *
- * @throws InputError names the first line that teaches nothing, or that the method cannot learn so
- */
-export async function idFiles(
-  tokenizer: TextTokenizer,
-  data: readonly DataFile[],
-  choices: ExampleChoices,
-): Promise<readonly DataFile[]> {
-  const files: DataFile[] = [];
-  for (const file of data) {
-    const ids = EXAMPLES.test(file.name)
-      ? await exampleIds(tokenizer, file, choices)
-      : tokenizer.encode(new TextDecoder().decode(file.bytes), { wrap: true });
-    const bytes = new Uint8Array(Int32Array.from(ids).buffer);
-    const root = toHex(blobRoot(bytes, platformSha256));
-    files.push({ ...file, bytes, byteLength: bytes.length, root });
-  }
-  return files;
-}
-
-async function exampleIds(
-  tokenizer: TextTokenizer,
-  file: DataFile,
-  { loss, canSkip }: ExampleChoices,
-): Promise<number[]> {
-  const all: number[] = [];
-  const { bosId, eosId } = tokenizer;
-  for await (const { line, example } of readExamples(file.path)) {
-    const read = example.ok ? documentOf(example.value, { tokenizer, loss }) : example;
-    if (!read.ok) throw new InputError(`${file.name}, line ${line}: ${read.error}`);
-    const { ids, counted } = read.value;
-    // BOS is counted where nothing can be left out: it is the easiest of all tokens.
-    const skips = (i: number): boolean => counted[i] !== true && (canSkip || ids[i] !== bosId);
-    if (!canSkip && ids.some((_, i) => skips(i))) throw skipError(`${file.name}, line ${line}`);
-    ids.forEach((id, i) => {
-      all.push(skips(i) ? -1 - id : id);
-    });
-    if (eosId !== undefined && ids.at(-1) !== eosId) all.push(eosId);
-  }
-  return all;
-}
-
-function skipError(place: string): InputError {
-  return new InputError(
-    `${place}: it has words that are not to be learnt: method full learns all`,
-    {
-      hint:
-        "add `loss: all` to data, choose `method: lora`, or train alone with " +
-        "`manyhands finetune --method full`, which can leave them out",
-    },
-  );
 }
