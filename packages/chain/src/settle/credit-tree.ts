@@ -29,6 +29,7 @@ export class CreditTree {
   readonly credits: readonly Credit[];
   /** Leaves first, the root last. The odd one at a level's end goes up as it is. */
   readonly #levels: readonly (readonly Hex[])[];
+  readonly #places: ReadonlyMap<string, number>;
 
   /** Credits in the order of their accounts, each account once, none of nothing. */
   constructor(runId: bigint, credits: readonly Credit[]) {
@@ -44,14 +45,15 @@ export class CreditTree {
       level = above(level);
     }
     this.#levels = levels;
+    this.#places = new Map(this.credits.map(({ account }, i) => [account.toLowerCase(), i]));
     this.root = defined(levels.at(-1)?.[0], "a root");
   }
 
   /** @returns undefined for an account without credit */
   claimOf(account: Address): CreditClaim | undefined {
-    const place = this.credits.findIndex((one) => compare(one.account, account) === 0);
-    const credit = this.credits[place];
-    if (!credit) return undefined;
+    const place = this.#places.get(account.toLowerCase());
+    const credit = place === undefined ? undefined : this.credits[place];
+    if (place === undefined || !credit) return undefined;
     const proof: Hex[] = [];
     let index = place;
     for (const level of this.#levels) {

@@ -97,11 +97,27 @@ export class Journal {
 
   /** Oldest first. */
   settlements(): readonly StoredSettlement[] {
-    return this.#all("SELECT * FROM settlements ORDER BY sequence").map((row) => ({
-      sequence: Number(row["sequence"]),
-      round: Number(row["round"]),
-      bundle: String(row["bundle"]),
+    return this.#all("SELECT * FROM settlements ORDER BY sequence").map(storedOf);
+  }
+
+  /** The same without their texts, which are long where many are paid. */
+  settlementPlaces(): readonly Omit<StoredSettlement, "bundle">[] {
+    const rows = this.#all("SELECT sequence, round FROM settlements ORDER BY sequence");
+    return rows.map(({ sequence, round }) => ({
+      sequence: Number(sequence),
+      round: Number(round),
     }));
+  }
+
+  settlement(sequence: number): StoredSettlement | undefined {
+    if (!Number.isSafeInteger(sequence)) return undefined;
+    const row = this.#get("SELECT * FROM settlements WHERE sequence = ?", sequence);
+    return row && storedOf(row);
+  }
+
+  newestSettlement(): StoredSettlement | undefined {
+    const row = this.#get("SELECT * FROM settlements ORDER BY sequence DESC LIMIT 1");
+    return row && storedOf(row);
   }
 
   /** Never replaced: what attestors may have signed stays what it was. */
@@ -184,6 +200,11 @@ export class Journal {
   #all(sql: string, ...values: SQLInputValue[]): readonly Row[] {
     return attempt("reading", () => this.#database.prepare(sql).all(...values));
   }
+}
+
+function storedOf(row: Row): StoredSettlement {
+  const { sequence, round, bundle } = row;
+  return { sequence: Number(sequence), round: Number(round), bundle: String(bundle) };
 }
 
 function opened(path: string): DatabaseSync {

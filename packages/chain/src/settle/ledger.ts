@@ -15,7 +15,6 @@ import {
 } from "@manyhands/base/decode";
 import { hashLeaf, merkleRoot, sha256 } from "@manyhands/base/hash";
 import type { EventOf, RunEvent } from "@manyhands/protocol/events";
-import { WORKERS_MAX } from "@manyhands/protocol/limits";
 import type { Pay } from "@manyhands/protocol/pay";
 import type { RunState } from "@manyhands/protocol/state";
 import {
@@ -29,6 +28,8 @@ import { type Earned, PayBook } from "./pay-book.ts";
 import type { Posting } from "./posting.ts";
 
 const UNITS_CHARS_MAX = 39; // 2¹²⁸ in decimals
+/** More than workers: a device may name another account at each of its joins. */
+const ACCOUNTS_MAX = 2 ** 20;
 
 const bundleFields = object({
   form: oneOf("manyhands settlement 1"),
@@ -45,7 +46,7 @@ const bundleFields = object({
   /** Ascending; units in decimals. */
   accounts: list(object({ account: hex(20), cumulative: text(UNITS_CHARS_MAX) }), {
     min: 1,
-    max: WORKERS_MAX + 2,
+    max: ACCOUNTS_MAX,
   }),
   total: text(UNITS_CHARS_MAX),
   /** Absent where no validators score. */

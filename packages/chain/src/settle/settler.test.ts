@@ -272,7 +272,7 @@ test(
       await own.finish(late, false);
       await assert.rejects(own.finish(late, true), /finished on its chain already/);
       await assert.rejects(own.reclaim(late, false), /not before 2027-.*TooEarly/);
-      scene.pass(2 * WINDOW + 1);
+      scene.pass(3 * WINDOW + 1);
       await assert.rejects(own.reclaim({ ...late, owed: owed + 7n }, false), /still owed 7 of/);
       assert.deepEqual(await own.reclaim(late, false), { amount: BUDGET - owed, kept: owed });
       await assert.rejects(own.reclaim(late, false), /nothing is left to take back/);

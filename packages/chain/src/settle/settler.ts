@@ -10,7 +10,7 @@ import { checkCreated } from "./created.ts";
 import { RefusedError } from "./errors.ts";
 import type { Journal, StoredSettlement } from "./journal.ts";
 import { type Bundle, bundleDecoder, bundleText, creditTreeOf, postingOf } from "./ledger.ts";
-import { endorsementOf, inOrder, recoverAttestor } from "./posting.ts";
+import { endorsementOf, inOrder, type Posting, recoverAttestor } from "./posting.ts";
 import type { Sender } from "./sender.ts";
 
 /** Claims of one transaction. */
@@ -62,7 +62,7 @@ export class Settler {
     const id = this.onChainRunId;
     if (id === null) return { kind: "not-created" };
     const expected = await contracts.nextSequence(id);
-    const newest = journal.settlements().at(-1);
+    const newest = journal.newestSettlement();
     if (newest && newest.sequence >= expected) return this.#post(id, newest);
     if (newest) {
       const waits = await contracts.pending(id);
@@ -88,7 +88,7 @@ export class Settler {
   async claim(id: number): Promise<number> {
     const { contracts, journal, sender } = this.#options;
     const { sequence } = await contracts.settled(id);
-    const stored = journal.settlements().find((one) => one.sequence === sequence);
+    const stored = journal.settlement(sequence);
     if (!stored) return 0;
     const tree = creditTreeOf(bundleOf(stored));
     const due: Address[] = [];
@@ -107,7 +107,7 @@ export class Settler {
   /** The next bundle, stored; null while there is nothing to settle. */
   async #prepare(id: number, sequence: number, force: boolean): Promise<StoredSettlement | null> {
     const { contracts, journal, bundleWithin, roundsClosed, pay } = this.#options;
-    const before = journal.settlements().at(-1)?.round ?? -1;
+    const before = journal.newestSettlement()?.round ?? -1;
     if (!force && roundsClosed() - 1 - before < pay.settleEvery) return null;
     const [{ funded }, settled] = [await contracts.run(id), await contracts.settled(id)];
     const bundle = bundleWithin(funded, { onChainRunId: id, sequence });
@@ -162,27 +162,46 @@ export function bundleOf({ bundle }: Pick<StoredSettlement, "bundle">): Bundle {
 }
 
 /**
- * Takes an attestor's signature of a settlement.
+ * What attestors sign of the newest settlement, computed once: whoever has a run's token may send
+ * signatures, and a tree of thousands of accounts takes half a second.
+ */
+export class NewestPosting {
+  #known: { readonly sequence: number; readonly posting: Posting } | null = null;
+
+  of(stored: StoredSettlement): Posting {
+    const { sequence } = stored;
+    if (this.#known?.sequence !== sequence) {
+      this.#known = { sequence, posting: postingOf(bundleOf(stored)) };
+    }
+    return this.#known.posting;
+  }
+}
+
+export type SignatureDesk = {
+  readonly journal: Journal;
+  readonly pay: Pay;
+  readonly settlement: Address;
+  readonly posting?: NewestPosting;
+};
+
+/**
+ * Takes an attestor's signature of the newest settlement: those before it are posted, or never will
+ * be.
  *
  * @throws RefusedError if it is not one of the run's attestors', of this settlement
  */
 export async function takeSignature(
-  {
-    journal,
-    pay,
-    settlement,
-  }: { readonly journal: Journal; readonly pay: Pay; readonly settlement: Address },
+  { journal, pay, settlement, posting = new NewestPosting() }: SignatureDesk,
   sequence: number,
   signature: Hex,
 ): Promise<Address> {
-  const stored = journal.settlements().find((one) => one.sequence === sequence);
-  if (!stored) throw new RefusedError(`there is no settlement ${sequence} here`);
-  const posting = postingOf(bundleOf(stored));
-  const signer = await recoverAttestor(
-    posting,
-    { chainId: pay.chain.chainId, settlement },
-    signature,
-  );
+  const stored = journal.newestSettlement();
+  if (stored?.sequence !== sequence) {
+    const but = stored ? `, but ${stored.sequence}` : "";
+    throw new RefusedError(`no settlement ${sequence} waits for signatures here${but}`);
+  }
+  const domain = { chainId: pay.chain.chainId, settlement };
+  const signer = await recoverAttestor(posting.of(stored), domain, signature);
   const isOne = signer && attestorsOf(pay).some((one) => isAddressEqual(one, signer));
   if (!isOne) {
     throw new RefusedError("the signature is not an attestor's of this run, of this settlement", {

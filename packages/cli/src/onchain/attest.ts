@@ -150,7 +150,7 @@ function inFolder(folder: string, flags: ChainFlags): Source {
     newest: async () => {
       if (!existsSync(path)) return null;
       return within((journal) => {
-        const stored = journal.settlements().at(-1);
+        const stored = journal.newestSettlement();
         return stored ? { sequence: stored.sequence, text: stored.bundle } : null;
       });
     },

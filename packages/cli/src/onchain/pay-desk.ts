@@ -8,6 +8,7 @@ import type { Journal, StoredSettlement } from "@manyhands/chain/settle/journal"
 import { creditTreeOf } from "@manyhands/chain/settle/ledger";
 import {
   bundleOf,
+  NewestPosting,
   onChainRunIdOf,
   type Standing,
   takeSignature,
@@ -46,16 +47,16 @@ const REMEMBERED_MAX = 4_096;
 export function payDesk(parts: PayDeskParts): SettlementDesk {
   const { journal, contracts, pay } = parts;
   const money = new Money(parts);
+  const posting = new NewestPosting();
   return {
     list: () =>
-      journal.settlements().map(({ sequence, round }) => {
+      journal.settlementPlaces().map(({ sequence, round }) => {
         return { sequence, round, attestors: [...journal.signatures(sequence).keys()] };
       }),
-    bundle: (sequence) =>
-      journal.settlements().find((one) => one.sequence === sequence)?.bundle ?? null,
+    bundle: (sequence) => journal.settlement(sequence)?.bundle ?? null,
     sign: async (sequence, signature) => {
       if (!isHex(signature)) return err("a signature is 0x and hex digits");
-      const at = { journal, pay, settlement: contracts.settlement };
+      const at = { journal, pay, settlement: contracts.settlement, posting };
       return said(async () => {
         await takeSignature(at, sequence, signature);
         return ok(null);
@@ -167,7 +168,7 @@ class Money {
 
   #waiting(next: number): NonNullable<PayStanding["onChain"]>["waiting"] {
     const { journal, pay } = this.#parts;
-    const newest = journal.settlements().at(-1);
+    const newest = journal.newestSettlement();
     if (!newest || newest.sequence < next) return null;
     const { sequence, round } = newest;
     return {
@@ -177,7 +178,7 @@ class Money {
   }
 
   #stored(sequence: number | undefined): StoredSettlement | undefined {
-    return this.#parts.journal.settlements().find((one) => one.sequence === sequence);
+    return sequence === undefined ? undefined : this.#parts.journal.settlement(sequence);
   }
 
   #placeOf(sequence: number | undefined): { sequence: number; round: number } | null {
