@@ -67,7 +67,10 @@ test("a signature is an attestor's, of the newest settlement", async (t) => {
   const [old, newest] = [stored(1), stored(2)];
   const signed = (by: PrivateKeyAccount, what: typeof old) =>
     signPosting(by, postingOf(bundleOf(what)), domain);
-  await rejects(takeSignature(desk, 1, await signed(one, old)), /no settlement 1 waits for signatures here$/);
+  await rejects(
+    takeSignature(desk, 1, await signed(one, old)),
+    /no settlement 1 waits for signatures here$/,
+  );
   for (const settlement of [old, newest]) journal.putSettlement(settlement);
   await rejects(takeSignature(desk, 1, await signed(one, old)), /no settlement 1 waits .* but 2/);
   await rejects(takeSignature(desk, 2, await signed(one, old)), /not an attestor's/);
