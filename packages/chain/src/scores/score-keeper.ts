@@ -3,7 +3,7 @@
 import { err, type Result } from "@manyhands/base/result";
 import { type LogEnd, lastRoundOf } from "./evidence.ts";
 import type { ScoreCommit, ScoreReveal, Transcript } from "./messages.ts";
-import type { ScoreStore } from "./score-store.ts";
+import type { ScoreStore, WindowSummary } from "./score-store.ts";
 import {
   afterRounds,
   closeReveals,
@@ -37,20 +37,15 @@ export class ScoreKeeper {
     this.#options = options;
   }
 
-  /** From the first on, as the run's rounds have left them. */
-  windows(): readonly ScoreWindow[] {
-    const { store, terms, end } = this.#options;
-    const now = end();
-    const known = store.windows();
-    for (const one of known) {
-      if (afterRounds(terms, one, now.roundsClosed) !== one) this.#pass(one.window, now);
-    }
-    for (let next = known.length; ; next++) {
-      const lastRound = lastRoundOf(next, terms.pay.settleEvery, now);
-      if (lastRound === null) return store.windows();
-      store.change(next, (there) => ({ ok: true, value: there ?? openWindow(next, lastRound) }));
-      this.#pass(next, now);
-    }
+  /** The newest windows, oldest first. */
+  newest(limit: number): readonly WindowSummary[] {
+    this.#follow();
+    return this.#options.store.newest(limit);
+  }
+
+  window(window: number): ScoreWindow | null {
+    this.#follow();
+    return this.#options.store.window(window);
   }
 
   commit(window: number, said: ScoreCommit): Result<ScoreWindow, ScoreReject> {
@@ -63,17 +58,38 @@ export class ScoreKeeper {
 
   /** The first window that somebody is waited for; null if there is none. */
   waiting(): ScoreWindow | null {
-    return this.windows().find(({ phase }) => phase !== "closed") ?? null;
+    this.#follow();
+    return this.#options.store.waiting()[0] ?? null;
+  }
+
+  /** How many windows are known for good: closed, and all before them too. */
+  get known(): number {
+    return this.waiting()?.window ?? this.#options.store.count;
   }
 
   /** The owner waits no longer: of every window that somebody is waited for, this phase ends. */
   endPhases(): void {
-    for (const { window, phase } of this.windows()) {
-      if (phase === "closed") continue;
+    this.#follow();
+    for (const { window, phase } of this.#options.store.waiting()) {
       this.#change(window, (now) => ({
         ok: true,
         value: phase === "commit" ? sealCommits(now) : closeReveals(now),
       }));
+    }
+  }
+
+  /** What the run's rounds have opened and closed. */
+  #follow(): void {
+    const { store, terms, end } = this.#options;
+    const now = end();
+    for (const one of store.waiting()) {
+      if (afterRounds(terms, one, now.roundsClosed) !== one) this.#pass(one.window, now);
+    }
+    for (let next = store.count; ; next++) {
+      const lastRound = lastRoundOf(next, terms.pay.settleEvery, now);
+      if (lastRound === null) return;
+      store.change(next, (there) => ({ ok: true, value: there ?? openWindow(next, lastRound) }));
+      this.#pass(next, now);
     }
   }
 

@@ -3,7 +3,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { assert } from "@manyhands/base/assert";
 import { canonicalJson } from "@manyhands/base/canonical";
-import { type Decoded, integer, list, object, oneOf } from "@manyhands/base/decode";
+import { type Decoded, hex, integer, list, object, oneOf } from "@manyhands/base/decode";
 import { messageOf } from "@manyhands/base/errors";
 import type { Result } from "@manyhands/base/result";
 import { VALIDATORS_MAX } from "@manyhands/protocol/limits";
@@ -14,17 +14,33 @@ import { type ScoreWindow, transcriptOf } from "./score-window.ts";
 const SCHEMA = `
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
-  CREATE TABLE IF NOT EXISTS windows (window INTEGER PRIMARY KEY, state TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS windows (
+    window INTEGER PRIMARY KEY, phase TEXT NOT NULL, summary TEXT NOT NULL, state TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS waiting ON windows (window) WHERE phase <> 'closed';
 `;
 
+const phaseDecoder = oneOf("commit", "reveal", "closed");
 const stateDecoder = object({
-  phase: oneOf("commit", "reveal", "closed"),
+  phase: phaseDecoder,
   window: integer(0),
   lastRound: integer(0),
   commits: list(commitDecoder, { max: VALIDATORS_MAX }),
   reveals: list(revealDecoder, { max: VALIDATORS_MAX }),
 });
 type State = Decoded<typeof stateDecoder>;
+
+const summaryDecoder = object({
+  window: integer(0),
+  lastRound: integer(0),
+  phase: phaseDecoder,
+  committed: list(hex(20), { max: VALIDATORS_MAX }),
+  revealed: list(hex(20), { max: VALIDATORS_MAX }),
+});
+/** Who has said something of a window, without what. */
+export type WindowSummary = Decoded<typeof summaryDecoder>;
+
+type Row = { readonly [column: string]: unknown };
 
 /** Several processes may have it open: the coordinator, and its owner's commands. */
 export class ScoreStore {
@@ -43,18 +59,31 @@ export class ScoreStore {
     });
   }
 
-  /** From the first on. */
+  /** All of them, from the first on: long, for a long run. */
   windows(): readonly ScoreWindow[] {
-    return attempt("reading", () =>
-      this.#database.prepare("SELECT state FROM windows ORDER BY window").all().map(windowIn),
-    );
+    return this.#all("SELECT state FROM windows ORDER BY window").map(windowIn);
+  }
+
+  /** Those that somebody is waited for, from the first on. */
+  waiting(): readonly ScoreWindow[] {
+    const sql = "SELECT state FROM windows WHERE phase <> 'closed' ORDER BY window";
+    return this.#all(sql).map(windowIn);
+  }
+
+  /** The newest, oldest first. */
+  newest(limit: number): readonly WindowSummary[] {
+    const sql = "SELECT summary FROM windows ORDER BY window DESC LIMIT ?";
+    return this.#all(sql, limit).map(summaryIn).reverse();
   }
 
   window(window: number): ScoreWindow | null {
-    return attempt("reading", () => {
-      const row = this.#database.prepare("SELECT state FROM windows WHERE window = ?").get(window);
-      return row ? windowIn(row) : null;
-    });
+    const [row] = this.#all("SELECT state FROM windows WHERE window = ?", window);
+    return row ? windowIn(row) : null;
+  }
+
+  get count(): number {
+    const [row] = this.#all("SELECT COUNT(*) AS count FROM windows");
+    return Number(row?.["count"] ?? 0);
   }
 
   /** Looks, decides and stores, as one: nobody else's change is lost. */
@@ -69,9 +98,10 @@ export class ScoreStore {
         const next = decide(now);
         if (next.ok && next.value !== now) {
           const { phase } = next.value;
-          const text = canonicalJson({ ...transcriptOf(next.value), phase });
-          const sql = "INSERT OR REPLACE INTO windows VALUES (?, ?)";
-          this.#database.prepare(sql).run(window, text);
+          const state = canonicalJson({ ...transcriptOf(next.value), phase });
+          const summary = canonicalJson(summaryOf(next.value));
+          const sql = "INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?)";
+          this.#database.prepare(sql).run(window, phase, summary, state);
         }
         this.#database.exec("COMMIT");
         return next;
@@ -85,9 +115,24 @@ export class ScoreStore {
   close(): void {
     this.#database.close();
   }
+
+  #all(sql: string, ...values: readonly number[]): readonly Row[] {
+    return attempt("reading", () => this.#database.prepare(sql).all(...values));
+  }
 }
 
-function windowIn(row: { readonly [column: string]: unknown }): ScoreWindow {
+function summaryOf({ window, lastRound, phase, commits, reveals }: ScoreWindow): WindowSummary {
+  const [committed, revealed] = [[...commits.keys()], [...reveals.keys()]];
+  return { window, lastRound, phase, committed, revealed };
+}
+
+function summaryIn(row: Row): WindowSummary {
+  const decoded = summaryDecoder(JSON.parse(String(row["summary"])));
+  assert(decoded.ok, "the store's summaries were summaries when they were stored");
+  return decoded.value;
+}
+
+function windowIn(row: Row): ScoreWindow {
   const decoded = stateDecoder(JSON.parse(String(row["state"])));
   assert(decoded.ok, "the store's windows were windows when they were stored");
   const { commits, reveals, ...rest }: State = decoded.value;

@@ -24,8 +24,8 @@ const BPS = 10_000n;
  *
  * Why not Yuma's incentive R, normalised: R_j also falls with the stake of one who denies j, so a
  * liar would raise its favourite by lowering all others. C is the same for any minority where the
- * others agree. Why C is not normalised upwards: where some stay away, a liar could keep everybody's
- * C at 0 but its favourite's, who would then get the whole window.
+ * others agree. Why C is not normalised upwards: where some stay away, a liar could keep each C but
+ * its favourite's at 0, who would then get the whole window.
  *
  * @param accepted tokens by worker; scores of others count nowhere
  * @source docs/spec §9.6

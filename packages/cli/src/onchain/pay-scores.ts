@@ -45,13 +45,13 @@ export function tellScores(given: string, isEnding: boolean): readonly WindowTol
     const end = () => ({ roundsClosed, isFinished });
     const keeper = new ScoreKeeper({ store, terms: { runId, pay }, end });
     if (isEnding) keeper.endPhases();
-    const windows = keeper.windows();
+    const windows = keeper.newest(Number.MAX_SAFE_INTEGER);
     const { scored } = readPayLog(folder).book;
-    return windows.map(({ window, lastRound, phase, commits, reveals }) => ({
-      ...{ window, lastRound, phase },
-      committed: [...commits.keys()].map(accountText),
-      revealed: [...reveals.keys()].map(accountText),
-      result: resultOf(scored[window]),
+    return windows.map(({ committed, revealed, ...rest }) => ({
+      ...rest,
+      committed: committed.map(accountText),
+      revealed: revealed.map(accountText),
+      result: resultOf(scored[rest.window]),
     }));
   } finally {
     store.close();

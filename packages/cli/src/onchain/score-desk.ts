@@ -5,6 +5,7 @@ import { type Decoder, problemText } from "@manyhands/base/decode";
 import { err, ok, type Result } from "@manyhands/base/result";
 import { commitDecoder, revealDecoder } from "@manyhands/chain/scores/messages";
 import type { ScoreKeeper } from "@manyhands/chain/scores/score-keeper";
+import type { WindowSummary } from "@manyhands/chain/scores/score-store";
 import {
   type ScoreReject,
   type ScoreWindow,
@@ -18,9 +19,9 @@ const LISTED_MAX = 64;
 
 export function scoreDesk(keeper: ScoreKeeper): ScoreDesk {
   return {
-    list: () => keeper.windows().slice(-LISTED_MAX).map(entryOf),
+    list: () => keeper.newest(LISTED_MAX).map(entryOf),
     transcript: (window) => {
-      const found = keeper.windows()[window];
+      const found = keeper.window(window);
       return found ? canonicalJson(transcriptOf(found)) : null;
     },
     commit: (window, said) => taken(commitDecoder, said, (commit) => keeper.commit(window, commit)),
@@ -28,9 +29,9 @@ export function scoreDesk(keeper: ScoreKeeper): ScoreDesk {
   };
 }
 
-function entryOf({ window, lastRound, phase, commits, reveals }: ScoreWindow): ScoreEntry {
-  const [committed, revealed] = [commits, reveals].map((said) => [...said.keys()].map(accountText));
-  return { window, lastRound, phase, committed: committed ?? [], revealed: revealed ?? [] };
+function entryOf({ committed, revealed, ...rest }: WindowSummary): ScoreEntry {
+  const [committers, revealers] = [committed.map(accountText), revealed.map(accountText)];
+  return { ...rest, committed: committers, revealed: revealers };
 }
 
 function taken<T>(

@@ -2,7 +2,7 @@
 // fails is told and tried again; training never waits for it.
 import { mkdir } from "node:fs/promises";
 import { InputError, ManyhandsError, messageOf } from "@manyhands/base/errors";
-import { knownOf, ScoreKeeper } from "@manyhands/chain/scores/score-keeper";
+import { ScoreKeeper } from "@manyhands/chain/scores/score-keeper";
 import { ScoreStore } from "@manyhands/chain/scores/score-store";
 import type { Contracts } from "@manyhands/chain/settle/contracts";
 import { Journal } from "@manyhands/chain/settle/journal";
@@ -211,7 +211,7 @@ class Beside implements SettlingBeside {
 
   #bundleWithin(funded: bigint, place: BundlePlace): Bundle | null {
     const rounds = this.#around.roundsClosed();
-    const scored = this.#keeper ? knownOf(this.#keeper.windows()).length : 0;
+    const scored = this.#keeper?.known ?? 0;
     const asked = [rounds, funded, place.onChainRunId, place.sequence, scored].join();
     if (this.#newest?.asked !== asked) {
       const bundle = readPayLog(this.#parts.folder).bundleWithin(funded, place);

@@ -1,5 +1,5 @@
-// A validator's scores as a person has them: a JSON file by worker id; and as they are committed to.
-// Not how they were measured.
+// A validator's scores as a person has them, a JSON file by worker id; and as they are committed
+// to. Not how they were measured.
 import { readFile } from "node:fs/promises";
 import { compareText } from "@manyhands/base/bytes";
 import { hex, integer, problemText } from "@manyhands/base/decode";
