@@ -18,7 +18,8 @@ import { tinyRun } from "../browser/bare-site.ts";
 import { balanceOf } from "../chain/audit.ts";
 import { DIST } from "./real-page.ts";
 
-export const CHAIN_ID = 7_433_000;
+const CHAIN_ID = 7_433_000;
+export const WINDOW_SECONDS = 3_600;
 
 export type PaidRun = {
   readonly coordinator: Coordinator;
@@ -31,6 +32,8 @@ export type PaidRun = {
   /** What the coordinator says to its owner's wish. */
   settle(): Promise<string>;
   attest(): Promise<void>;
+  /** The chain's clock: so much time goes by at once. */
+  later(seconds: number): void;
   /** Test dollars in smallest units. */
   dollarsOf(account: `0x${string}`): Promise<bigint>;
 };
@@ -45,7 +48,7 @@ pay:
   shares: { training: 0.8, data: 0.2 }
   dataAccount: "${privateKeyToAddress(keyOf("data"))}"
   settleEvery: 1000
-  challengeWindow: 6s
+  challengeWindow: ${WINDOW_SECONDS}s
   attestors:
     - "${privateKeyToAddress(keyOf("attestor"))}"
 `;
@@ -53,10 +56,11 @@ pay:
 
 export async function hostPaid(t: TestContext): Promise<PaidRun> {
   const folder = await mkdtemp(join(tmpdir(), "manyhands-paid-"));
+  let ahead = 0;
   const chain = await LocalChain.open({
     path: join(folder, "chain.sqlite"),
     chainId: CHAIN_ID,
-    now: () => Date.now() / 1_000,
+    now: () => Date.now() / 1_000 + ahead,
   });
   const contracts = await deployContracts(chain);
   const server = await serveChain(chain);
@@ -92,6 +96,9 @@ export async function hostPaid(t: TestContext): Promise<PaidRun> {
     },
     attest: async () => {
       await attestRun(coordinator.joinUrl, flags("attestor"));
+    },
+    later: (seconds) => {
+      ahead += seconds;
     },
     dollarsOf: (account) => balanceOf(server.url, contracts.dollar, account),
   };
