@@ -7,9 +7,10 @@ import { browserProbe, type PageGlobals } from "@manyhands/engine/probe/browser"
 import type { Runtime, StatefulRuntime } from "@manyhands/engine/runtime/runtime";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { EngineCompute, type EngineComputeOptions } from "../compute/engine-compute.ts";
+import type { HeldGpu, Trial } from "../compute/held-gpu.ts";
 import { deviceStepper, hostStepper } from "../compute/stepper.ts";
 import type { ComputePort } from "../host/ports.ts";
-import { gentleStepper, type Trial } from "./gentle-stepper.ts";
+import { gentleStepper, pageGpu } from "./gentle-stepper.ts";
 import { loadRuntime } from "./runtime-files.ts";
 import type { ComputeChoice, RuntimeFiles } from "./thread-messages.ts";
 
@@ -128,9 +129,10 @@ export async function openBackend(backend: Backend, options: OpenBackend): Promi
   if (backend === "gpu") {
     loaded.gpu ??= loadGpu(options);
     const runtime = await forgottenIfFailed("gpu", loaded.gpu);
-    const makeStepper = tries ? gentleStepper({ runtime, onTrial }) : deviceStepper(runtime);
+    const gpu: HeldGpu | undefined = tries ? pageGpu(onTrial) : undefined;
+    const makeStepper = gpu ? gentleStepper(runtime, gpu) : deviceStepper(runtime);
     const numerics = "ort-webgpu";
-    return new EngineCompute({ ...common, numerics, threads: 1, runtime, makeStepper });
+    return new EngineCompute({ ...common, numerics, threads: 1, runtime, makeStepper, gpu });
   }
   loaded.wasm ??= loadWasm(options);
   const runtime = await forgottenIfFailed("wasm", loaded.wasm);

@@ -2,6 +2,7 @@
 // the next visit needs. Not the page's words: device-thread.ts and view.ts.
 import { messageOf } from "@manyhands/base/errors";
 import type { Payout } from "@manyhands/protocol/keys";
+import type { Trial } from "../compute/held-gpu.ts";
 import type { CoreStatus } from "../core/status.ts";
 import type { WorkerEnd } from "../core/types.ts";
 import { govern, restMs, type Standing } from "../device/governor.ts";
@@ -10,7 +11,6 @@ import type { DeviceSettings } from "../device/settings.ts";
 import type { Trouble } from "../host/fetch-run.ts";
 import type { WorkerHost } from "../host/host.ts";
 import { openBackend } from "./backend.ts";
-import type { Trial } from "./gentle-stepper.ts";
 import { deviceKeys, type Home, keepIntent } from "./home.ts";
 import { KeptCompute } from "./kept-compute.ts";
 import { KeptFiles } from "./kept-files.ts";

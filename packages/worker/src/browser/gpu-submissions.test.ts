@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { smallerMicroBatch } from "./gentle-stepper.ts";
+import { smallerMicroBatch } from "../compute/held-gpu.ts";
 import { longestMs, longestSubmission } from "./gpu-submissions.ts";
 
 test("each submission lasts from when the GPU was free for it", () => {

@@ -1,7 +1,7 @@
 // A run that trains adapters: steps and measurements over the frozen base that the run names, in
 // its stored form. The same on every runtime; the base stays in this process's memory.
 import { InputError } from "@manyhands/base/errors";
-import { MemoryLimitError, type TrainingPlan } from "@manyhands/engine/plan/plan-training";
+import { MemoryLimitError } from "@manyhands/engine/plan/plan-training";
 import { decodeBase } from "@manyhands/engine/quantize/base-file";
 import type { Runtime } from "@manyhands/engine/runtime/runtime";
 import type { BatchShape } from "@manyhands/engine/train/batch-shape";
@@ -11,6 +11,7 @@ import type { StepResult } from "@manyhands/engine/train/trainer";
 import { TUNE_DEFAULTS, type TuneBatch } from "@manyhands/engine/train/tuner";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { type AdapterMemory, planAdapters } from "./adapter-plan.ts";
+import { type HeldGpu, openGently } from "./held-gpu.ts";
 import type { Stepper, TrainingParts } from "./stepper.ts";
 
 export type AdapterDevice = AdapterMemory & {
@@ -18,6 +19,8 @@ export type AdapterDevice = AdapterMemory & {
   readonly threads: number;
   /** Awaited after each block of a step: lets the event loop have its turn. */
   readonly turn?: (() => Promise<void>) | undefined;
+  /** A GPU that draws too: its steps are tried, and made smaller where they hold it for long. */
+  readonly gpu?: HeldGpu | undefined;
 };
 
 /**
@@ -37,23 +40,37 @@ export async function adapterParts(
   // Its bytes were checked against their name when they came.
   const base = decodeBase(baseBytes, model);
   const { weightDecay, gradientClip: gradientNormMax } = recipe;
-  const batch = { sequences: plan.microBatch, contextLength: recipe.contextLength };
-  const tuner = await createFineTuner({
-    ...{ runtime: device.runtime, threads: device.threads, turn: device.turn },
-    ...{ base, adapter, batch, seed },
-    optimizer: { ...TUNE_DEFAULTS, weightDecay, gradientNormMax },
-  });
-  const stepper = adapterStepper(tuner, recipe.learningRate, plan);
+  const open = (sequences: number): Promise<FineTuner> =>
+    createFineTuner({
+      ...{ runtime: device.runtime, threads: device.threads, turn: device.turn },
+      ...{ base, adapter, seed },
+      batch: { sequences, contextLength: recipe.contextLength },
+      optimizer: { ...TUNE_DEFAULTS, weightDecay, gradientNormMax },
+    });
+  const tried = { open, step: idleStep, close: (tuner: FineTuner) => tuner.close() };
+  const tuner = await (device.gpu
+    ? openGently(device.gpu, plan.microBatch, tried)
+    : open(plan.microBatch));
+  const stepper = adapterStepper(tuner, recipe.learningRate);
   return { stepper, evaluator: adapterEvaluator(tuner) };
 }
 
-function adapterStepper(tuner: FineTuner, learningRate: number, plan: TrainingPlan): Stepper {
+/** One step of which nothing stays. */
+async function idleStep(tuner: FineTuner): Promise<void> {
+  const { sequences, contextLength } = tuner.batch;
+  const before = tuner.state();
+  const tokens = new Int32Array(sequences * contextLength);
+  await tuner.step({ tokens, targets: tokens }, { learningRate: 0 });
+  tuner.restore(before);
+}
+
+function adapterStepper(tuner: FineTuner, learningRate: number): Stepper {
   let last: StepResult = { loss: 0, gradientNorm: 0 };
   const withWeights = (state: Omit<ReturnType<FineTuner["state"]>, "weights">): void =>
     tuner.restore({ ...state, weights: tuner.weights.slice() });
   return {
     plan: undefined,
-    microBatch: plan.microBatch,
+    microBatch: tuner.batch.sequences,
     load: async (weights) => tuner.weights.set(weights),
     async step(tokens, { learningRateScale }) {
       const batches = batchesOf(tokens, tuner.batch);

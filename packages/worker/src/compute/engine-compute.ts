@@ -11,6 +11,7 @@ import type { Numerics } from "@manyhands/protocol/events";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import type { ComputePort, OptimizerArrays, TrainReport, TrainRequest } from "../host/ports.ts";
 import { adapterParts } from "./adapter-parts.ts";
+import type { HeldGpu } from "./held-gpu.ts";
 import { checkFragments, heldBytes, optimizerOptions, tokensOf } from "./run-facts.ts";
 import type { MakeStepper, Stepper, TrainingParts } from "./stepper.ts";
 
@@ -30,6 +31,8 @@ export type EngineComputeOptions = {
   readonly nowMicros: () => number;
   /** How much memory the process may take. Unknown by default. */
   readonly memoryBytesMax?: number | undefined;
+  /** A GPU that draws too, so that adapters' steps must not hold it for long either. */
+  readonly gpu?: HeldGpu | undefined;
   /** A sentence that a person may want to read. */
   readonly onNotice?: ((sentence: string) => void) | undefined;
 };
@@ -80,13 +83,13 @@ export class EngineCompute implements ComputePort {
     data: readonly Uint8Array[],
     base: Uint8Array | undefined,
   ): Promise<TrainingParts> {
-    const { runtime, threads, memoryBytesMax, pace, makeStepper } = this.#options;
+    const { runtime, threads, memoryBytesMax, pace, makeStepper, gpu } = this.#options;
     const { model, recipe } = run;
     const otherBytes = heldBytes(run, data);
     const { batchSequences: sequences, contextLength } = recipe;
     if (base) {
       const turn = (): Promise<void> => pace(0);
-      const device = { runtime, threads, memoryBytesMax, otherBytes, turn };
+      const device = { runtime, threads, memoryBytesMax, otherBytes, turn, gpu };
       return adapterParts(run, base, device);
     }
     const stepper = await makeStepper({

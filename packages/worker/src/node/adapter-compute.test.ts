@@ -10,8 +10,11 @@ import { initialAdapters } from "@manyhands/engine/adapters/initial-adapters";
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
 import { encodeBase } from "@manyhands/engine/quantize/base-file";
 import { flatSource, quantizeBase } from "@manyhands/engine/quantize/base-model";
+import { ortNode } from "@manyhands/engine/runtime/ort-node";
 import type { FrozenRun } from "@manyhands/protocol/run-config";
 import { TEST_MODEL, testRun } from "@manyhands/protocol/testing/fixtures";
+import { adapterParts } from "../compute/adapter-parts.ts";
+import type { HeldGpu, Trial } from "../compute/held-gpu.ts";
 import { MEMORY_LIMIT } from "../core/types.ts";
 import { failureOf } from "../host/job-runner.ts";
 import { OrtCompute } from "./ort-compute.ts";
@@ -75,6 +78,40 @@ function request(from: Float32Array, innerSteps = 30) {
     onStep: () => undefined,
   };
 }
+
+test("on a GPU that draws, steps that hold it for long are made of fewer sequences", async () => {
+  const trials: Trial[] = [];
+  // Each sequence takes 40 ms: two of four may be computed at once.
+  let size = 0;
+  const gpu: HeldGpu = {
+    msMax: 100,
+    longestMs: async (work) => {
+      await work();
+      size = size === 0 ? 4 : 2;
+      return 40 * size;
+    },
+    onTrial: (trial) => trials.push(trial),
+  };
+  const device = { runtime: ortNode, threads: 1, memoryBytesMax: undefined, otherBytes: 0 };
+  const gentle = await adapterParts(tunedRun(), baseFile, { ...device, gpu });
+  assert.deepEqual(trials, [
+    { microBatch: 4, ms: 160 },
+    { microBatch: 2, ms: 80 },
+  ]);
+  assert.equal(gentle.stepper.microBatch, 2);
+  const whole = await adapterParts(tunedRun(), baseFile, device);
+  const tokens = Int32Array.from({ length: 4 * (tunedRun().recipe.contextLength + 1) }, (_, i) => {
+    return (i * 7) % 251;
+  });
+  const losses: number[] = [];
+  for (const { stepper } of [gentle, whole]) {
+    await stepper.load(FIRST);
+    losses.push((await stepper.step(tokens, { learningRateScale: 1 })).loss);
+    await stepper.dispose();
+  }
+  const [pieces = 0, once = 1] = losses;
+  assert.ok(Math.abs(pieces - once) < 0.02 * once, "trials left nothing behind");
+});
 
 test("the loss falls by adapters alone, and the optimiser's state goes on in another process", async () => {
   const compute = await prepared();
