@@ -299,7 +299,7 @@ const model = {
   characters: (count: number): string => plural(count, "character", "characters"),
   tokens: (count: number): string => plural(count, "token", "tokens"),
   seed: "Seed",
-  rounds: "Compare with the weights after",
+  rounds: "Compare with",
   compare: "Compare two rounds",
   chat: "Speak with it",
   chatHelp: "It answers, in the form of conversation that its makers gave it.",
