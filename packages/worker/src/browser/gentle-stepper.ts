@@ -1,5 +1,5 @@
-// The stepper of a GPU that draws the page too: a step is tried before the first round, and where it
-// holds the GPU for too long, the batch is computed in pieces.
+// The stepper of a GPU that draws the page too: a step is tried before the first round, and where
+// it holds the GPU for too long, the batch is computed in pieces.
 // Not the time between steps: that is the power slider's (device-work.ts).
 import { initialWeights } from "@manyhands/engine/model/initial-weights";
 import type { StatefulRuntime } from "@manyhands/engine/runtime/runtime";

@@ -26,7 +26,7 @@ export type Tried<T> = {
   readonly close: (made: T) => Promise<unknown>;
 };
 
-/** What computes as many sequences at once as do not hold the GPU for too long; one at the least. */
+/** What computes as many sequences at once as do not hold the GPU for long; one at the least. */
 export async function openGently<T>(
   { msMax, longestMs, onTrial }: HeldGpu,
   batch: number,
