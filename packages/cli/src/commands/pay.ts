@@ -116,7 +116,7 @@ function addTold(pay: Command, io: Io, setExitCode: SetExitCode): void {
 }
 
 function accountsText(told: AccountsTold): string {
-  const { name, token, onChainRunId, funded, paid, accounts, unnamed, trouble } = told;
+  const { name, token, onChainRunId, funded, paid, accounts, trouble } = told;
   const place =
     onChainRunId === null
       ? "not on its chain yet"
@@ -128,9 +128,12 @@ function accountsText(told: AccountsTold): string {
       `paid ${row.paid}  ${row.why}${devices}`
     );
   });
-  const waiting = unnamed.map(
+  const waiting = told.unnamed.map(
     ({ device, tokens }) =>
       `${device}: ${groupedText(tokens)} tokens wait for an account (manyhands join --pay-to)`,
   );
-  return [`${name}: ${trouble ?? place}`, ...lines, ...waiting].join("\n");
+  const unscored = told.unscored.map(
+    ({ device, tokens }) => `${device}: ${groupedText(tokens)} tokens wait for their scores`,
+  );
+  return [`${name}: ${trouble ?? place}`, ...lines, ...waiting, ...unscored].join("\n");
 }

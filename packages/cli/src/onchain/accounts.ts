@@ -28,6 +28,8 @@ export type AccountRow = {
   readonly why: string;
 };
 
+type DeviceTokens = { readonly device: string; readonly tokens: number };
+
 export type AccountsTold = {
   readonly runId: string;
   readonly name: string;
@@ -37,7 +39,9 @@ export type AccountsTold = {
   readonly paid: string;
   readonly accounts: readonly AccountRow[];
   /** Devices that nobody named an account for: their tokens wait. */
-  readonly unnamed: readonly { readonly device: string; readonly tokens: number }[];
+  readonly unnamed: readonly DeviceTokens[];
+  /** Devices whose tokens wait for their window's scores, where validators score. */
+  readonly unscored: readonly DeviceTokens[];
   /** Why the chain could not be asked; null if it was. */
   readonly trouble: string | null;
 };
@@ -125,11 +129,13 @@ function told(log: PayLog, chain: OnChain, words: Words): AccountsTold {
       why: trouble ?? whyOf({ open: cumulative - paid - final - waits, waits, final }, chain),
     };
   });
-  const unnamed = workers.filter((one) => one.unnamed > 0);
+  const [unnamed, unscored] = (["unnamed", "unscored"] as const).map((part) =>
+    workers.flatMap((one) => (one[part] > 0 ? [{ device: one.name, tokens: one[part] }] : [])),
+  );
   return {
     ...{ runId: log.runId, name: log.name, token: symbol, onChainRunId: chain.id, trouble },
     ...{ funded: amount(chain.funded), paid: amount(chain.paid), accounts },
-    unnamed: unnamed.map((one) => ({ device: one.name, tokens: one.unnamed })),
+    ...{ unnamed: unnamed ?? [], unscored: unscored ?? [] },
   };
 }
 

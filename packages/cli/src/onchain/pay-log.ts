@@ -62,6 +62,7 @@ export function earnedIn(folder: string): ReportAccounts {
     unnamed: workers.flatMap(({ name, unnamed }) =>
       unnamed > 0 ? [{ device: name, tokens: unnamed }] : [],
     ),
+    unscored: workers.reduce((sum, one) => sum + one.unscored, 0),
   };
 }
 

@@ -14,6 +14,8 @@ export type ReportAccounts = {
     readonly units: bigint;
   }[];
   readonly unnamed: readonly { readonly device: string; readonly tokens: number }[];
+  /** Tokens whose windows validators have not scored yet; 0 where accepted tokens count. */
+  readonly unscored: number;
 };
 
 export function paySection(run: FrozenRun, told: ReportAccounts | null, folder: string): string {
@@ -28,6 +30,11 @@ export function paySection(run: FrozenRun, told: ReportAccounts | null, folder: 
     ({ device, tokens }) => `<p class="note">${escapeText(device)} has named no account:
 ${groupedText(tokens)} tokens wait for one.</p>`,
   );
+  const unscored =
+    told.unscored > 0
+      ? `<p class="note">${groupedText(told.unscored)} accepted tokens wait for their validators’
+scores, and are in no sum above.</p>`
+      : "";
   return `<section>
 <h2>Who is owed what</h2>
 <div class="scroll"><table>
@@ -36,6 +43,7 @@ ${groupedText(tokens)} tokens wait for one.</p>`,
 <tbody>${rows.join("\n")}</tbody>
 </table></div>
 ${waiting.join("\n")}
+${unscored}
 <p class="note">In the smallest unit of token <code>0x${token}</code> on chain ${chainId},
 computed from the log. What is final and paid:
 <code>npx manyhands pay status ${escapeText(folder)}</code></p>

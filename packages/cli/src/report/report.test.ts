@@ -169,9 +169,11 @@ test("a run that pays tells who has earned what, and whose tokens wait for an ac
       { account: `0x${"12".repeat(20)}`, devices: ["<ada>"], units: 9_007_199_254_740_993n },
     ],
     unnamed: [{ device: "dan", tokens: 4_096 }],
+    unscored: 12_345,
   };
   const html = paySection({ ...run, pay: TEST_PAY }, accounts, "runs/x");
   assert.match(html, /0x(12){20}[\s\S]*&lt;ada&gt;[\s\S]*9007199254740993</);
   assert.match(html, /dan has named no account:\s4\D?096 tokens wait/);
+  assert.match(html, /12\D?345 accepted tokens wait for their validators’\s+scores/);
   assert.equal(paySection(run, accounts, "runs/x"), "");
 });
