@@ -6,17 +6,15 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Address, type Hex, keccak256, toHex } from "viem";
 import { privateKeyToAddress } from "viem/accounts";
-import type { Process } from "../process.ts";
-import { askChain, balanceOf, owedByLog } from "./audit.ts";
+import { balanceOf } from "./audit.ts";
+import { attest, attestAll, audited, FUNDING } from "./pay-checks.ts";
 import { device, done, owner, PAY_CHAINS, type Stage, setUp, start } from "./pay-stage.ts";
 import { replayed } from "./replay.ts";
 
 const LIMIT = { timeout: 180_000 };
 const TOKENS = 131_072;
-const FUNDING = 100_000_000n; // 100 dollars of 6 decimals
 
 /** A wallet signs for one device: its folder keeps it, and another device cannot use it. */
 async function delegated({ t, folder }: Stage, joinUrl: string, name: string): Promise<string> {
@@ -28,47 +26,6 @@ async function delegated({ t, folder }: Stage, joinUrl: string, name: string): P
   const other = ["join", joinUrl, "--folder", join(folder, "eve"), ...theft];
   match(await done(t, other, 2), /refused us: expected the signature of .* for this device/);
   return account ?? "";
-}
-
-async function attest({ t, url, keys }: Stage, joinUrl: string, sequence: number): Promise<void> {
-  for (const key of [keys.one, keys.two]) {
-    const said = await done(t, ["attest", joinUrl, "--key", key, "--rpc", url]);
-    match(said, new RegExp(`Settlement ${sequence} .* is what the log says`));
-  }
-}
-
-/** Both attestors sign whatever waits for them, until the coordinator has ended. */
-async function attestAll(stage: Stage, coordinator: Process, joinUrl: string): Promise<number> {
-  const signed = new Set([1]);
-  const headers = { authorization: `Bearer ${joinUrl.replace(/.*#/, "")}` };
-  while (coordinator.running) {
-    const list = await fetch(`${joinUrl.replace(/#.*/, "")}/settlements`, { headers })
-      .then((answer) => answer.json() as Promise<readonly { sequence: number }[]>)
-      .catch(() => []); // it has ended
-    const newest = list.at(-1)?.sequence ?? 0;
-    if (newest > 0 && !signed.has(newest)) {
-      await attest(stage, joinUrl, newest);
-      signed.add(newest);
-    }
-    await Promise.race([sleep(100), coordinator.exit]);
-  }
-  return signed.size;
-}
-
-/** By log and chain alone: everybody has what is owed, and the rest is still there. */
-async function audited({ out, url, dollar, registry }: Stage) {
-  const owed = owedByLog(join(out, "log.sqlite"));
-  let paidOut = 0n;
-  for (const [account, units] of owed) {
-    const balance = await balanceOf(url, dollar, `0x${account}`);
-    equal(balance, units, `0x${account}, to the last unit`);
-    paidOut += balance;
-  }
-  const unspent = await balanceOf(url, dollar, registry as Address);
-  equal(paidOut + unspent, FUNDING, "payouts and what is left are what came in");
-  const run = await askChain(url, registry, "getRun(uint64)", 1n);
-  equal(run[6], paidOut, "the registry's own count");
-  return { paidOut, accounts: owed.size };
 }
 
 for (const name of ["local", "anvil"] as const) {
@@ -109,7 +66,7 @@ async function paidRun(t: TestContext, name: keyof typeof PAY_CHAINS): Promise<v
   await coordinator.says(/Settlement 1 is final/);
   await owner(out, joinUrl, "resume");
 
-  const settlements = await attestAll(stage, coordinator, joinUrl);
+  const settlements = await attestAll(stage, coordinator, { joinUrl, signed: new Set([1]) });
   equal((await coordinator.exit).code, 0, coordinator.output);
   ok(settlements >= 2, `${settlements} settlements`);
 
