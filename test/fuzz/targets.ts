@@ -21,6 +21,8 @@ import {
   text,
 } from "@manyhands/base/decode";
 import type { Random } from "@manyhands/base/random";
+import { commitDecoder, revealDecoder, transcriptDecoder } from "@manyhands/chain/scores/messages";
+import { bundleDecoder } from "@manyhands/chain/settle/ledger";
 import { parseConfigJson } from "@manyhands/engine/checkpoint/hf-config";
 import { configJson } from "@manyhands/engine/checkpoint/hf-config-json";
 import {
@@ -196,6 +198,26 @@ function acceptsDelegation(input: Bytes): boolean {
   return true;
 }
 
+const VALIDATOR = "5e".repeat(20);
+const COMMIT = {
+  validator: VALIDATOR,
+  commitment: "c0".repeat(32),
+  signature: "51".repeat(65),
+};
+const REVEAL = {
+  validator: VALIDATOR,
+  salt: "5a".repeat(32),
+  signature: "51".repeat(65),
+  scores: [{ worker: "1a".repeat(32), score: 7 }],
+};
+const TRANSCRIPT = { window: 3, lastRound: 39, commits: [COMMIT], reveals: [REVEAL] };
+const ROOTS = { roundsRoot: "aa".repeat(32), weightsRoot: "bb".repeat(32), head: "cc".repeat(32) };
+const BUNDLE = {
+  ...{ form: "manyhands settlement 1", runId: "dd".repeat(32), onChainRunId: 1, sequence: 4 },
+  ...{ round: 39, rows: 500, ...ROOTS, total: "12345" },
+  accounts: [{ account: VALIDATOR, cumulative: "12345" }],
+};
+
 export const TARGETS: readonly Target[] = [
   jsonTarget("base/decode", baseDecoder, [
     { kind: "one", count: 3, hash: "00ff00ff", on: true },
@@ -205,6 +227,13 @@ export const TARGETS: readonly Target[] = [
   jsonTarget("protocol/client-message", clientMessageDecoder, CLIENT_MESSAGES),
   jsonTarget("protocol/server-message", serverMessageDecoder, SERVER_MESSAGES),
   jsonTarget("protocol/event", eventDecoder, EVENTS),
+  jsonTarget("chain/score-commit", commitDecoder, [COMMIT]),
+  jsonTarget("chain/score-reveal", revealDecoder, [REVEAL, { ...REVEAL, scores: [] }]),
+  jsonTarget("chain/transcript", transcriptDecoder, [TRANSCRIPT]),
+  jsonTarget("chain/bundle", bundleDecoder, [
+    BUNDLE,
+    { ...BUNDLE, scores: { before: 3, beforeRoot: "ee".repeat(32), windows: [TRANSCRIPT] } },
+  ]),
   {
     name: "protocol/delegation",
     seeds: [utf8(`0x${"1f".repeat(64)}1b`), utf8(`${"E7".repeat(64)}00`)],
