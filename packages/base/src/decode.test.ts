@@ -9,6 +9,7 @@ import {
   flag,
   hex,
   integer,
+  line,
   list,
   nullable,
   object,
@@ -55,6 +56,8 @@ test("text: length limits and no lone surrogates", () => {
   assert.equal(run(text(3), "abc"), "abc");
   assert.equal(run(text(2), "\u{1F600}"), "\u{1F600}");
   refuses(text(3), ["", "abcd", "\ud800", "a\udc00", 3, null, ["a"]]);
+  assert.equal(run(line(9), "Zoë’s 📱"), "Zoë’s 📱");
+  refuses(line(9), ["", "a\nb", "\u001b[2J", "\u009b2J", "a\u202eb", "\u2028", "\ud800", 3, null]);
 });
 
 test("hex, flag, oneOf, nullable, fallback, checked", () => {

@@ -105,6 +105,18 @@ export function text(charsMax: number): Decoder<string> {
   );
 }
 
+/** Controls, line ends, and what turns the direction of writing. */
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
+
+/** Text for one line of somebody else's screen: it cannot move the cursor, nor hide what follows. */
+export function line(charsMax: number): Decoder<string> {
+  const inner = text(charsMax);
+  return checked(
+    `one line of 1 to ${charsMax} characters`,
+    (value): value is string => inner(value).ok && !UNPRINTABLE.test(value as string),
+  );
+}
+
 export const flag: Decoder<boolean> = checked(
   "true or false",
   (value): value is boolean => typeof value === "boolean",

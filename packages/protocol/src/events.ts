@@ -5,6 +5,7 @@ import {
   type Decoder,
   hex,
   integer,
+  line,
   list,
   nullable,
   object,
@@ -91,7 +92,7 @@ export const joinFields = {
   payout: nullable(payoutDecoder),
   numerics: numericsDecoder,
   /** What a person calls this device. */
-  name: text(NAME_CHARS_MAX),
+  name: line(NAME_CHARS_MAX),
 } as const;
 
 export const joinDecoder = object(joinFields);

@@ -8,6 +8,7 @@ import {
   fallback,
   hex,
   integer,
+  line,
   list,
   nullable,
   object,
@@ -132,7 +133,7 @@ const tokenizerDecoder = oneOf("bytes", "ids");
 const frozenRunFields = object({
   protocolVersion: integer(1),
   kernelSet: text(NAME_CHARS_MAX),
-  name: text(NAME_CHARS_MAX),
+  name: line(NAME_CHARS_MAX),
   model: modelDecoder,
   tokenizer: tokenizerDecoder,
   dataset: datasetDecoder,

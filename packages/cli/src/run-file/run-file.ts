@@ -11,6 +11,7 @@ import {
   fallback,
   flag,
   integer,
+  line,
   list,
   nullable,
   object,
@@ -155,7 +156,7 @@ const loraDecoder = object({
 });
 
 export const runFileDecoder = object({
-  name: text(NAME_CHARS_MAX),
+  name: line(NAME_CHARS_MAX),
   model: modelField,
   /** How a trained model is trained on. Left out: a model is trained from nothing. */
   method: optional(oneOf("lora", "full")),

@@ -2,7 +2,15 @@
 // docs/spec/05-http.md §5.6. What a run is made of is the host's business, behind a port.
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Decoded, integer, object, oneOf, problemText, text } from "@manyhands/base/decode";
+import {
+  type Decoded,
+  integer,
+  line,
+  object,
+  oneOf,
+  problemText,
+  text,
+} from "@manyhands/base/decode";
 import type { Result } from "@manyhands/base/result";
 import { NAME_CHARS_MAX } from "@manyhands/protocol/limits";
 import { reject } from "@manyhands/protocol/rejects";
@@ -16,7 +24,7 @@ import type { RunGate } from "./run-gate.ts";
 
 /** What an owner chooses; all else is the template's. */
 const newRunDecoder = object({
-  name: text(NAME_CHARS_MAX),
+  name: line(NAME_CHARS_MAX),
   template: oneOf("tiny", "small", "medium"),
   /** Tokens of the budget. */
   tokens: integer(1_000, 2 ** 50),
