@@ -121,7 +121,7 @@ test(
     await page.getByRole("link", { name: "Model" }).click();
     await page.getByText("This device is too small for this model").waitFor();
     await page
-      .getByText(/about 15[\d.]*\sMB of memory; this page may take about 67[\d.]*\sMB/)
+      .getByText(/about 9[\d.]*\sMB of memory; this page may take about 67[\d.]*\sMB/)
       .waitFor();
     assert.ok(await page.getByRole("button", { name: "Write" }).isDisabled());
     assert.deepEqual(

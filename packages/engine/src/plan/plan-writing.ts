@@ -9,7 +9,7 @@ import {
 } from "../model/config.ts";
 
 /** The runtime with its graphs, and what a page needs besides. */
-const RUNTIME_BYTES = 150e6;
+const RUNTIME_BYTES = 90e6;
 /** As the generator's window. */
 const CONTEXT_LENGTH_MAX = 2_048;
 const FLOAT_BYTES = 4;
