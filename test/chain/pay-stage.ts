@@ -102,7 +102,11 @@ export async function setUp(t: TestContext, terms: Terms): Promise<Stage> {
   return { t, folder, out, keys, ...chain };
 }
 
-export async function owner(out: string, joinUrl: string, wish: "pause" | "resume"): Promise<void> {
+export async function owner(
+  out: string,
+  joinUrl: string,
+  wish: "pause" | "resume" | "stop",
+): Promise<void> {
   const { ownerToken } = JSON.parse(await readFile(join(out, "keys.json"), "utf8"));
   const headers = { authorization: `Bearer ${ownerToken}` };
   const answer = await fetch(`${joinUrl.replace(/#.*/, "")}/${wish}`, { method: "POST", headers });

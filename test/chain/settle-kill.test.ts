@@ -1,14 +1,12 @@
 // SIGKILL before signing, after signing, after sending, and when mined but not yet stored: of the
-// run's making, its funding, and of five settlements' postings and claims. Nobody is paid twice,
-// and nothing is lost.
-import { equal, ok } from "node:assert/strict";
+// run's making, its funding, and of five settlements' postings and claims; on both chains. Nobody is
+// paid twice, and nothing is lost.
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
-import { LocalChain } from "@manyhands/chain/local/chain";
-import { deployContracts } from "@manyhands/chain/local/deploy";
-import { serveChain } from "@manyhands/chain/local/server";
+import { type TestContext, test } from "node:test";
+import { deploymentsOn } from "@manyhands/chain/local/deploy";
 import { ChainClient } from "@manyhands/chain/settle/client";
 import { Contracts } from "@manyhands/chain/settle/contracts";
 import { Journal } from "@manyhands/chain/settle/journal";
@@ -16,7 +14,7 @@ import { Sender } from "@manyhands/chain/settle/sender";
 import { getAddress } from "viem";
 import { Process } from "../process.ts";
 import { balanceOf } from "./audit.ts";
-import { CHAIN_ID } from "./backends.ts";
+import { ask, CHAIN_ID, openAnvil, openLocal } from "./backends.ts";
 import { FUNDING, hexOf, keyed, type Orders, owed, WINDOW } from "./settle-play.ts";
 
 const LIMIT = { timeout: 240_000 };
@@ -36,19 +34,27 @@ async function lives(orders: Orders): Promise<{ readonly said: string; readonly 
   }
 }
 
-test("killed at each step of each transaction, everybody is paid once", LIMIT, async (t) => {
+const noted = new Map<string, readonly Said[]>();
+
+for (const open of [openLocal, openAnvil]) {
+  test(`${open.name}: killed at each step of each transaction, all are paid once`, LIMIT, (t) => {
+    return killedOn(t, open);
+  });
+}
+
+test("the local chain and anvil say the same of each transaction: outcome, gas, logs", () => {
+  deepEqual(noted.get("local"), noted.get("anvil"));
+});
+
+async function killedOn(t: TestContext, open: typeof openLocal): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "manyhands-kill-"));
-  let seconds = 1_800_000_000;
-  const path = join(folder, "chain.sqlite");
-  const chain = await LocalChain.open({ path, chainId: CHAIN_ID, now: () => seconds });
-  const { registry, dollar: token } = await deployContracts(chain);
-  const server = await serveChain(chain);
+  const chain = await open();
   t.after(async () => {
-    await server.close();
     await chain.close();
     rmSync(folder, { recursive: true });
   });
-  const { url } = server;
+  const { url } = chain;
+  const { registry, token } = await deployed(url, keyed("owner").address);
   const client = await ChainClient.open({ url, chainId: CHAIN_ID, pollMs: 5 });
   const contracts = await Contracts.open(client, {
     registry: hexOf(registry),
@@ -64,7 +70,7 @@ test("killed at each step of each transaction, everybody is paid once", LIMIT, a
     const orders = { folder, url, chainId: CHAIN_ID, registry, token, round };
     const posted = await lives(orders);
     equal(posted.said, "window");
-    seconds += WINDOW;
+    await chain.wait(WINDOW);
     const paid = await lives(orders);
     equal(paid.said, "paid");
     deaths += posted.deaths + paid.deaths;
@@ -82,5 +88,46 @@ test("killed at each step of each transaction, everybody is paid once", LIMIT, a
     equal(marks.filter((name) => name.endsWith(step)).length, transactions, step);
   }
   ok(deaths === transactions * STEPS.length, `${deaths} deaths`);
+  noted.set(chain.name, await saidOf(url, join(folder, "settle.sqlite")));
+  equal(noted.get(chain.name)?.length, transactions);
   t.diagnostic(`${deaths} SIGKILLs in ${transactions} transactions`);
-});
+}
+
+/** The contracts, and coins for the one who sends: anvil's tips are not free. */
+async function deployed(url: string, sender: string) {
+  if (!(await canSendFree(url))) {
+    await ask(url, "anvil_setBalance", [sender, "0xde0b6b3a7640000"]);
+  }
+  const [registry, , token] = await deploymentsOn(CHAIN_ID);
+  for (const { raw } of await deploymentsOn(CHAIN_ID)) {
+    await ask(url, "eth_sendRawTransaction", [raw]);
+  }
+  return { registry: registry?.address ?? "0x", token: token?.address ?? "0x" } as const;
+}
+
+async function canSendFree(url: string): Promise<boolean> {
+  return (await ask(url, "eth_maxPriorityFeePerGas", [])) === "0x0";
+}
+
+type Said = readonly [status: string, gas: string, logs: readonly string[]];
+
+/** Of each transaction in the journal. Times are left out: the chains' clocks differ by seconds. */
+async function saidOf(url: string, path: string): Promise<readonly Said[]> {
+  const journal = Journal.beside(path);
+  const mined = journal.transactions().filter(({ state }) => state === "mined");
+  journal.close();
+  const said: Said[] = [];
+  for (const { hash } of mined) {
+    const receipt = (await ask(url, "eth_getTransactionReceipt", [hash])) as {
+      readonly status: string;
+      readonly gasUsed: string;
+      readonly logs: readonly { readonly topics: readonly string[]; readonly data: string }[];
+    };
+    const logs = receipt.logs.map(({ topics, data }) => topics.join() + data.replace(TIME, "time"));
+    said.push([receipt.status, receipt.gasUsed, logs]);
+  }
+  return said;
+}
+
+/** A word with seconds of these chains' years, 1,800,000,000 and a few days. */
+const TIME = /0{56}6b[45][0-9a-f]{5}/g;
