@@ -10,7 +10,13 @@ import { defineConfig, type Plugin } from "vite";
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Kept when it is first used: a first visit loads nothing of it. */
-const LATER = /ort-|model\.worker|ledger\.worker|ed25519|delegation-check/;
+const LATER = new RegExp(
+  [
+    "ort-|model\\.worker|ledger\\.worker|ed25519",
+    // Only runs that pay need these.
+    "delegation-check|pay-card|pay-screen|own-pay|use-payout|wallet-parts|run-terms",
+  ].join("|"),
+);
 
 /** The service worker learns the names of what was built, and a version that follows from them. */
 function serviceWorkerList(): Plugin {
