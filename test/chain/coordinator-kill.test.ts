@@ -7,13 +7,21 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import { attestRun } from "manyhands/onchain/attest";
 import type { Address } from "viem";
 import { plainEnvironment } from "../e2e/tiny-run.ts";
 import { Process } from "../process.ts";
 import { askChain, balanceOf, owedByLog } from "./audit.ts";
 import { CRASH_FOLDER, CRASH_STEPS, CRASH_TIMES } from "./crash-orders.ts";
-import { accountOf, device, done, owner, PAY_CHAINS, type Stage, setUp } from "./pay-stage.ts";
+import {
+  accountOf,
+  attestAll,
+  device,
+  done,
+  owner,
+  PAY_CHAINS,
+  type Stage,
+  setUp,
+} from "./pay-stage.ts";
 
 const LIMIT = { timeout: 360_000 };
 const TIMES = 5;
@@ -70,28 +78,6 @@ class Coordinator {
   died(step: string): number {
     return readdirSync(this.#marks).filter((name) => name.startsWith(`died-${step}-`)).length;
   }
-}
-
-type Entry = { readonly sequence: number; readonly attestors: readonly string[] };
-
-/** Both attestors sign what waits for them. Often nobody answers. @returns how many signatures */
-async function attestAll({ url: rpc, keys }: Stage, joinUrl: string, stop: AbortSignal) {
-  let signatures = 0;
-  const headers = { authorization: `Bearer ${joinUrl.replace(/.*#/, "")}` };
-  for (; !stop.aborted; await sleep(100)) {
-    const list = await fetch(`${joinUrl.replace(/#.*/, "")}/settlements`, { headers })
-      .then((answer) => answer.json() as Promise<readonly Entry[]>)
-      .catch(() => []); // it is dead
-    const newest = list.at(-1);
-    if (!newest || newest.attestors.length === 2) continue;
-    for (const key of [keys.one, keys.two]) {
-      await attestRun(joinUrl, { rpc, key }).then(
-        () => signatures++,
-        (caught: Error) => match(caught.message, /no answer from/),
-      );
-    }
-  }
-  return signatures;
 }
 
 test(`dies at each step, ${TIMES} times each: all are paid once`, LIMIT, async (t) => {

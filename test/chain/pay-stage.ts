@@ -1,10 +1,12 @@
 // What a paid run needs around it, as processes and files: a chain, keys, terms, devices.
 // Not what is expected of it: the tests.
-import { equal } from "node:assert/strict";
+import { equal, match } from "node:assert/strict";
 import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { deploymentsOn } from "@manyhands/chain/local/deploy";
+import { attestRun } from "manyhands/onchain/attest";
 import { type Address, type Hex, keccak256, toHex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { plainEnvironment, tinyRun } from "../e2e/tiny-run.ts";
@@ -118,4 +120,30 @@ export function device(stage: Stage, joinUrl: string, name: string, paid: boolea
   const folder = join(stage.folder, name);
   const more = ["--folder", folder, "--name", name, "--threads", "1", "--compute", "cpu"];
   return start(stage.t, ["join", joinUrl, ...more, ...payTo]);
+}
+
+type Entry = { readonly sequence: number; readonly attestors: readonly string[] };
+
+/** Both attestors sign what waits for them. Often nobody answers. @returns how many signatures */
+export async function attestAll(
+  { url: rpc, keys }: Pick<Stage, "url" | "keys">,
+  joinUrl: string,
+  stop: AbortSignal,
+): Promise<number> {
+  let signatures = 0;
+  const headers = { authorization: `Bearer ${joinUrl.replace(/.*#/, "")}` };
+  for (; !stop.aborted; await sleep(100)) {
+    const list = await fetch(`${joinUrl.replace(/#.*/, "")}/settlements`, { headers })
+      .then((answer) => answer.json() as Promise<readonly Entry[]>)
+      .catch(() => []); // it is dead
+    const newest = list.at(-1);
+    if (!newest || newest.attestors.length === 2) continue;
+    for (const key of [keys.one, keys.two]) {
+      await attestRun(joinUrl, { rpc, key }).then(
+        () => signatures++,
+        (caught: Error) => match(caught.message, /no answer from/),
+      );
+    }
+  }
+  return signatures;
 }
