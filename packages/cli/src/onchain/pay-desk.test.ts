@@ -102,8 +102,6 @@ test("a run that a wallet made is taken if it is this one, with its terms, and o
   assert.deepEqual(await desk.adopt(made), { ok: true, value: 6 }, "said twice is no harm");
   const second = await desk.adopt(await make(CONFIG));
   assert.match(second.ok ? "taken" : second.error, /number 6 on its chain already/);
-  assert.deepEqual(await desk.settle(), {
-    ok: true,
-    value: "Nothing to settle: no accepted work that is named, funded and not settled yet.",
-  });
+  const settled = await desk.settle();
+  assert.match(settled.ok ? settled.value : "", /^Nothing to settle/);
 });
