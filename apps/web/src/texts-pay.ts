@@ -22,6 +22,8 @@ const terms = {
   attested: "Signed off by",
   attestors: (threshold: number, all: number): string =>
     all === 1 ? "1 attestor" : `${threshold} of ${all} attestors`,
+  scored: "Usefulness scored by",
+  validators: (count: number): string => many(count, "validator", "validators"),
   window: "Final after",
   immediately: "at once",
   shares: "Shares",
@@ -57,6 +59,9 @@ const own = {
   earnedWhy: (price: string): string =>
     `Tokens that were accepted from this account's devices, at ${price} a million, by the log as ` +
     "it is now.",
+  earnedScored: (price: string): string =>
+    `Tokens of this account's devices as the run's validators have scored them, at ${price} a ` +
+    "million, by the windows of rounds whose scores are known.",
   waits: "Not settled yet",
   waitsNothing: "Everything that was earned is in a settlement.",
   waitsNotMade: "The run is not on its chain yet. Its owner makes it there, and pays in.",
@@ -179,9 +184,9 @@ const owner = {
   settleWhy: "What was earned so far, without waiting for the next settlement.",
   finish: "Finish on its chain",
   finishWhy:
-    "No settlement is taken after one more challenge window. Settle and let the attestors sign " +
-    "before you do it.",
-  finishSure: "Finish for good? Whatever is not settled within the window is never paid.",
+    "Settlements are taken for two more challenge windows, and none after. Settle, and let the " +
+    "attestors sign, before you do it.",
+  finishSure: "Finish for good? What is not settled within two challenge windows is never paid.",
   finishYes: "Finish",
   finishNo: "Keep it open",
   finishedAt: (at: number): string => `Finished at ${clockTimeText(at)}.`,

@@ -61,7 +61,7 @@ export function payLines(told: PayTold, account: AccountStanding): readonly PayL
   });
   const posted = told.standing?.onChain?.posted;
   return [
-    line("earned", earned, own.earnedWhy(price)),
+    line("earned", earned, told.terms.scores ? own.earnedScored(price) : own.earnedWhy(price)),
     line("waits", waits, waits === 0n ? own.waitsNothing : whyItWaits(told)),
     line(
       "pending",

@@ -49,13 +49,17 @@ export function TermsFields(props: TermsFieldsProps): ReactNode {
 
 function longer({ terms: pay, standing }: PayTold): readonly Field[] {
   const { terms } = payTexts;
-  const { shares, chain, settleEvery, challengeWindowSeconds: window } = pay;
+  const { shares, chain, scores, settleEvery, challengeWindowSeconds: window } = pay;
+  const judges = scores
+    ? [{ name: terms.scored, value: terms.validators(scores.validators.length) }]
+    : [];
   const [training = "", data = "", storage = ""] = (
     ["trainingBps", "dataBps", "storageBps"] as const
   ).map((share) => shareText(shares[share] / 10_000));
   const address = (hex: string): ReactNode => <code className="address">{accountText(hex)}</code>;
   return [
     { name: terms.shares, value: terms.sharesOf(training, data, storage) },
+    ...judges,
     { name: terms.settles, value: terms.settlesEvery(settleEvery) },
     { name: terms.window, value: window === 0 ? terms.immediately : durationText(window * 1_000) },
     { name: terms.chain, value: terms.chainId(chain.chainId) },
