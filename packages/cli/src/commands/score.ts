@@ -1,7 +1,8 @@
 // `manyhands score <url>`: a validator says how much of a window each worker has given.
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
-import type { ScoreDone, Scored, ScoreFlags } from "../onchain/score.ts";
+import type { Scored, ScoreFlags } from "../onchain/score.ts";
+import type { ScoreDone } from "../onchain/score-turn.ts";
 import { onChain } from "../pay/chain-flags.ts";
 import { type Io, print, printJson } from "../terminal/io.ts";
 import { exampleText, jsonOption } from "./options.ts";
@@ -46,6 +47,8 @@ const WORDS: { readonly [K in ScoreDone]: string } = {
   waits: "done; waits for the others",
   late: "sealed without yours: it was too late",
   lost: "not revealed: what was committed to is not in this folder",
+  changed: "not said again: the coordinator shows other commitments than before",
+  missed: "closed without your reveal: it counts as not said",
 };
 
 function scoredText({ windows }: Scored): string {

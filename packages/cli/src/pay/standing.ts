@@ -6,7 +6,7 @@ export function standingText(standing: Standing): string {
     case "not-created":
       return "The run is not on its chain yet: `manyhands pay fund` makes it.";
     case "nothing-new":
-      return "Nothing to settle: no accepted work that is named, funded and not settled yet.";
+      return "Nothing to settle: no accepted work that is named, scored, funded and not settled.";
     case "closed":
       return standing.why === "paused"
         ? "The run is paused on its chain: no settlement is posted until `manyhands pay resume`."
