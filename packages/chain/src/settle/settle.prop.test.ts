@@ -179,3 +179,27 @@ test("a worker without an account is listed with what waits for it", () => {
   const [ada] = book.workers;
   assert.deepEqual([ada?.account, ada?.credit, ada?.unnamed], [null, 500, 500]);
 });
+
+test("data and storage have the run's fixed shares; who leaves keeps what was accepted", () => {
+  const join = (who: number): Doing => ({ kind: "join", who, account: who });
+  const close = (...tokens: number[]): Doing => ({ kind: "close", tokens });
+  const shares = { trainingBps: 7_000, dataBps: 2_000, storageBps: 1_000 };
+  const [data, storage] = ["0d".repeat(20), "0e".repeat(20)];
+  const pay = { ...TEST_PAY, shares, dataAccount: data, storageAccount: storage };
+  // Ada is gone after the first round: nothing more is hers, and nothing is taken back.
+  const rounds = [close(1_000_000, 2_000_000, 0, 0), ...Array(5).fill(close(0, 1_000_000, 0, 0))];
+  const { ledger, steps } = play(pay, [join(0), join(1), ...rounds]);
+  const price = BigInt(TEST_PAY.unitsPerMillionTokens);
+  const owed = new Map(
+    ledger.book.earned().map(({ account, cumulative }) => [account, cumulative]),
+  );
+  const [ada = "", bob = ""] = ACCOUNTS;
+  assert.equal(owed.get(ada), (price * 7n) / 10n);
+  assert.equal(owed.get(bob), (price * 49n) / 10n);
+  assert.equal(owed.get(data), (price * 16n) / 10n);
+  assert.equal(owed.get(storage), (price * 8n) / 10n);
+  const hers = steps
+    .slice(2)
+    .map((step) => step.find(({ account }) => account === ada)?.cumulative);
+  assert.deepEqual(new Set(hers), new Set([(price * 7n) / 10n]));
+});

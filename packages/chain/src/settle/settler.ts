@@ -92,8 +92,12 @@ export class Settler {
     if (!stored) return 0;
     const tree = creditTreeOf(bundleOf(stored));
     const due: Address[] = [];
-    for (const { account, cumulative } of tree.credits) {
-      if ((await contracts.claimed(id, account)) < cumulative) due.push(account);
+    for (let from = 0; from < tree.credits.length; from += BATCH) {
+      const some = tree.credits.slice(from, from + BATCH);
+      // Asked at once, they are one request.
+      const claimed = await Promise.all(some.map(({ account }) => contracts.claimed(id, account)));
+      const open = some.filter(({ cumulative }, i) => (claimed[i] ?? 0n) < cumulative);
+      due.push(...open.map(({ account }) => account));
     }
     for (let from = 0; from < due.length; from += BATCH) {
       const claims = due.slice(from, from + BATCH).map((account) => tree.claimOf(account));
