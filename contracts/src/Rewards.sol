@@ -119,12 +119,16 @@ contract Rewards is EIP712 {
         claimed[runId][account] += due;
         claimedTotal[runId] += due;
         address to = recipientOf(account);
+        uint256 gas = gasleft();
         try registry.pay{gas: gasMax}(runId, to, due) returns (bool done) {
             if (done) {
                 emit Claimed(runId, account, to, due);
                 return Problem.None;
             }
         } catch {} // It had too little gas.
+        // A call is given 63/64 of what is left (EIP-150). Was that less than a payout may take, then
+        // it is the sender's fault, whose wallet looks for the least gas that does not fail.
+        if (gas - gas / 64 < gasMax) revert ClaimFailed(Problem.TransferFailed);
         claimed[runId][account] -= due;
         claimedTotal[runId] -= due;
         return Problem.TransferFailed;

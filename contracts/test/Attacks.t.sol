@@ -7,7 +7,7 @@ import {Rewards} from "../src/Rewards.sol";
 import {RunRegistry} from "../src/RunRegistry.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {Fixture} from "./Fixture.sol";
-import {CallingToken, Reentry, RefusingToken, TestDollar} from "./Tokens.sol";
+import {CallingToken, HeavyToken, Reentry, RefusingToken, TestDollar} from "./Tokens.sol";
 
 /// Spends all gas that it is given.
 contract Burner is Reentry {
@@ -90,21 +90,44 @@ contract AttacksTest is Fixture {
         rewards.claim(run, claims[20]);
     }
 
-    /// Too little gas on purpose: nothing is marked as paid that was not.
-    function testFuzz_tooLittleGasLosesNothing(uint256 gas) public {
-        gas = 30_000 + gas % 400_000;
+    /// Too little gas, on purpose or by a wallet's estimate (the least with which the call does not
+    /// fail): all of the batch is paid, or the call fails. Nobody is passed over.
+    function testFuzz_tooLittleGasPassesNobodyOver(uint256 gas) public {
+        HeavyToken token = new HeavyToken();
+        uint64 run = newRun(token);
+        fundRun(run, token, 1e12);
+        gas = 30_000 + gas % 1_200_000;
         Account[] memory accounts = people(4, 1e6);
-        settle(runId, accounts);
+        settle(run, accounts);
         Rewards.Claim[] memory claims = new Rewards.Claim[](4);
-        for (uint256 i = 0; i < 4; i++) claims[i] = claimOf(runId, accounts, i);
-        try rewards.claimMany{gas: gas}(runId, claims) {} catch {}
-        uint256 out;
+        for (uint256 i = 0; i < 4; i++) claims[i] = claimOf(run, accounts, i);
+        bool isDone = false;
+        try rewards.claimMany{gas: gas}(run, claims) {
+            isDone = true;
+        } catch {}
         for (uint256 i = 0; i < 4; i++) {
-            uint256 got = dollar.balanceOf(accounts[i].account);
-            assert(got == rewards.claimed(runId, accounts[i].account));
-            out += got;
+            uint256 got = token.balanceOf(accounts[i].account);
+            assert(got == (isDone ? accounts[i].cumulative : 0));
+            assert(got == rewards.claimed(run, accounts[i].account));
         }
-        assert(out == registry.getRun(runId).paid && out == rewards.claimedTotal(runId));
+        assert(registry.getRun(run).paid == rewards.claimedTotal(run));
+    }
+
+    /// The same where a wallet's search ends: the least gas that does not fail pays everybody.
+    function test_theLeastGasThatSucceedsPaysEverybody() public {
+        HeavyToken token = new HeavyToken();
+        uint64 run = newRun(token);
+        fundRun(run, token, 1e12);
+        Account[] memory accounts = people(1, 1e6);
+        settle(run, accounts);
+        Rewards.Claim[] memory claims = new Rewards.Claim[](1);
+        claims[0] = claimOf(run, accounts, 0);
+        for (uint256 gas = 180_000; gas < 700_000; gas += 500) {
+            try rewards.claimMany{gas: gas}(run, claims) {
+                break;
+            } catch {}
+        }
+        assert(token.balanceOf(accounts[0].account) == accounts[0].cumulative);
     }
 
     /// A black list: the account is not lost, its owner names another receiver.

@@ -69,6 +69,12 @@ contract Players is Fixture {
         for (uint256 i = 0; i < WORKERS; i++) _pendingCredit[which][i] = accounts[i].cumulative;
     }
 
+    function revoke(uint256 which) external watched {
+        uint64 id = run[which % 2];
+        uint64 sequence = settlement.pending(id).sequence;
+        settlement.revoke(id, endorse(settlement.revocationDigest(id, sequence), THRESHOLD));
+    }
+
     /// Whoever claims knows all credits that were ever posted, the newest ones first.
     function claimFor(uint256 which, uint256 worker) external {
         which %= 2;
