@@ -1,12 +1,16 @@
 // `manyhands attest <url|run>`: a settlement computed anew from the log, and signed if it is the
-// same.
+// same; with --every again and again.
+import { setTimeout as sleep } from "node:timers/promises";
+import { ManyhandsError, messageOf } from "@manyhands/base/errors";
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
-import type { AttestFlags } from "../onchain/attest.ts";
+import type { Attested, AttestFlags } from "../onchain/attest.ts";
 import { addChainFlags, onChain } from "../pay/chain-flags.ts";
-import { type Io, print, printJson } from "../terminal/io.ts";
+import { watchInterrupts } from "../terminal/interrupts.ts";
+import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { exampleText, jsonOption } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const HELP = `
 Reads the whole log, checks its chain, every signature and every event, and computes who is owed
@@ -15,6 +19,8 @@ From a folder it computes all weights again too; over HTTP it trusts the log's r
 The run on the chain must have the run's id and terms. What was signed is kept in a file beside the
 key: a log that was rewritten behind it gets no signature.`;
 
+type Flags = AttestFlags & { readonly every?: number; readonly json?: boolean };
+
 export function addAttest(program: Command, io: Io, setExitCode: SetExitCode): void {
   const command = program
     .command("attest")
@@ -22,6 +28,7 @@ export function addAttest(program: Command, io: Io, setExitCode: SetExitCode): v
     .argument("<url|run>", "the run's join address, or its folder or id");
   addChainFlags(command)
     .option("--memory <file>", "what was signed before (default <key file>.attested.json)")
+    .option("--every <seconds>", "look again and again, until Ctrl-C", wholeNumber(1, 86_400))
     .addOption(jsonOption("what was signed"))
     .addHelpText("after", HELP)
     .addHelpText(
@@ -29,16 +36,55 @@ export function addAttest(program: Command, io: Io, setExitCode: SetExitCode): v
       exampleText(["npx manyhands attest 'http://192.168.1.5:7433/runs/3f…#5c…' --key mine.key"]),
     )
     .addHelpText("after", EXIT_CODES_HELP)
-    .action(async (given: string, flags: AttestFlags & { readonly json?: boolean }) => {
-      const { attestRun } = await onChain(() => import("../onchain/attest.ts"));
-      const attested = await attestRun(given, flags);
-      const { sequence, round, accounts, total, attestor, checked } = attested;
-      const text =
-        `Settlement ${sequence} (up to round ${round}; ${accounts} accounts, ${total} units) is ` +
-        `what the log says; signed as ${attestor}.` +
-        (checked === "weights" ? " Every round was computed again." : "");
-      if (flags.json) printJson(io, attested);
-      else print(io, text);
+    .action(async (given: string, flags: Flags) => {
+      if (flags.every === undefined) {
+        const { attestRun } = await onChain(() => import("../onchain/attest.ts"));
+        tell(await attestRun(given, flags), flags, io);
+      } else await attestEvery(flags.every, given, { flags, io });
       setExitCode(EXIT_OK);
     });
+}
+
+/** What goes wrong is told, once, and tried again: coordinators and chains come back. */
+async function attestEvery(
+  seconds: number,
+  given: string,
+  { flags, io }: { readonly flags: Flags; readonly io: Io },
+): Promise<void> {
+  const { attestAfter } = await onChain(() => import("../onchain/attest.ts"));
+  const interrupts = watchInterrupts();
+  const { polite: signal } = interrupts;
+  let signed = 0;
+  let trouble = "";
+  try {
+    while (!signal.aborted) {
+      try {
+        const attested = await attestAfter(signed, given, flags);
+        if (attested) tell(attested, flags, io);
+        signed = attested?.sequence ?? signed;
+        trouble = "";
+      } catch (caught) {
+        if (!(caught instanceof ManyhandsError)) throw caught;
+        if (messageOf(caught) !== trouble) remark(io, messageOf(caught));
+        trouble = messageOf(caught);
+      }
+      await sleep(1_000 * seconds, undefined, { signal }).catch(() => undefined); // Ctrl-C
+    }
+  } finally {
+    interrupts.release();
+  }
+}
+
+function tell(attested: Attested, { json }: Flags, io: Io): void {
+  if (json) {
+    printJson(io, attested);
+    return;
+  }
+  const { sequence, round, accounts, total, attestor, checked } = attested;
+  print(
+    io,
+    `Settlement ${sequence} (up to round ${round}; ${accounts} accounts, ${total} units) is ` +
+      `what the log says; signed as ${attestor}.` +
+      (checked === "weights" ? " Every round was computed again." : ""),
+  );
 }

@@ -10,6 +10,7 @@ import { groupedText } from "../terminal/format.ts";
 import { type Io, print, printJson, remark } from "../terminal/io.ts";
 import { exampleText, jsonOption } from "./options.ts";
 import { addDelegate } from "./pay-delegate.ts";
+import { addKey } from "./pay-key.ts";
 import { addOwner } from "./pay-owner.ts";
 import { addScores } from "./pay-scores.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
@@ -25,12 +26,14 @@ export function addPay(program: Command, io: Io, setExitCode: SetExitCode): void
     .addHelpText(
       "after",
       exampleText([
+        "npx manyhands pay key owner.key",
         "npx manyhands pay fund runs/<run id> 250 --key owner.key",
         "npx manyhands pay settle runs/<run id> --key owner.key",
         "npx manyhands pay status runs/<run id>",
       ]),
     )
     .addHelpText("after", EXIT_CODES_HELP);
+  addKey(pay, io, setExitCode);
   addFund(pay, io, setExitCode);
   addSettleAndClaim(pay, io, setExitCode);
   addTold(pay, io, setExitCode);

@@ -44,13 +44,25 @@ type Source = {
   readonly deliver: (sequence: number, signature: Hex) => Promise<void>;
 };
 
-/** @throws CommandError that names what differs */
+/** @throws CommandError that names what differs, or if there is nothing to sign */
 export async function attestRun(given: string, flags: AttestFlags): Promise<Attested> {
+  const attested = await attestAfter(0, given, flags);
+  if (attested) return attested;
+  throw new CommandError("there is no settlement to attest yet");
+}
+
+/** @returns null while the newest settlement's number is not above this one */
+export async function attestAfter(
+  sequenceBefore: number,
+  given: string,
+  flags: AttestFlags,
+): Promise<Attested | null> {
   const account = await readKey(flags.key);
   const isUrl = /^https?:/.test(given);
   const source = isUrl ? overHttp(parseJoinUrl(given)) : inFolder(findRunFolder(given), flags);
   // First what is to be signed, then the log: so nothing in it is newer than the log.
   const found = await source.newest();
+  if (!found || found.sequence <= sequenceBefore) return null;
   const log = await source.log();
   const attestors = attestorsOf(log.pay);
   if (!attestors.some((one) => isAddressEqual(one, account.address))) {
@@ -58,7 +70,6 @@ export async function attestRun(given: string, flags: AttestFlags): Promise<Atte
       hint: `They are: ${attestors.join(", ")}.`,
     });
   }
-  if (!found) throw new CommandError("there is no settlement to attest yet");
   const bundle = sameBundle(found, log);
   const contracts = await openContracts(log.pay, flags);
   const problem = await chainTermsProblem(contracts, log, bundle);
