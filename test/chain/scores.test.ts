@@ -21,7 +21,7 @@ import {
   start,
 } from "./pay-stage.ts";
 
-const LIMIT = { timeout: 180_000 };
+const LIMIT = { timeout: 300_000 };
 const FUNDING = 100_000_000n; // 100 dollars of 6 decimals
 /** Units of one token of training, rounded up: 7.000003 · 0.8. */
 const TOKEN_UNITS = 6n;

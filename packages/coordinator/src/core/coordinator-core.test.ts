@@ -70,6 +70,7 @@ test("a wallet's delegation is taken with the join, and kept; one for another de
   ada.reconnect(payoutFor(stage.connect(new FakeWorker("eve")).worker.workerId));
   assert.equal(ada.told("reject").code, "join/delegation");
   assert.equal(ada.closed, "refused");
+  assert.doesNotMatch(eventTypes(stage), /WorkerLeft/, "she has not left by it");
   const payout = payoutFor(ada.worker.workerId);
   ada.reconnect(payout);
   assert.equal(ada.told("welcome").workerId, ada.worker.workerId);

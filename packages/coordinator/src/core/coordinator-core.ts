@@ -11,6 +11,7 @@ import { CLOSED_ROUNDS_MAX } from "@manyhands/protocol/limits";
 import type { ClientMessage, ClosedRound } from "@manyhands/protocol/messages";
 import { type Reject, reject } from "@manyhands/protocol/rejects";
 import type { Effect, RunState, Transition } from "@manyhands/protocol/state";
+import { replay } from "@manyhands/protocol/step";
 import { KERNEL_SET, PROTOCOL_VERSION } from "@manyhands/protocol/version";
 import type { History } from "../history.ts";
 import {
@@ -298,12 +299,11 @@ export class CoordinatorCore {
     if (known?.active) {
       const same = canonicalHash(known.join) === canonicalHash(event.join);
       if (same || this.state.phase === "finished") return ok(null);
-      const left = this.#driver.propose({
-        type: "WorkerLeft",
-        tick: event.tick,
-        workerId,
-        reason: "left",
-      });
+      const leaving = { type: "WorkerLeft", tick: event.tick, workerId, reason: "left" } as const;
+      // A worker whose new join is refused has not left.
+      const tried = replay(this.state, [leaving, event]);
+      if (!tried.ok) return tried;
+      const left = this.#driver.propose(leaving);
       if (!left.ok) return left;
     }
     const joined = this.#driver.propose(event);
