@@ -1,13 +1,11 @@
 // `manyhands attest <url|run>`: a settlement computed anew from the log, and signed if it is the
 // same; with --every again and again.
-import { setTimeout as sleep } from "node:timers/promises";
-import { ManyhandsError, messageOf } from "@manyhands/base/errors";
 import type { Command } from "commander";
 import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import type { Attested, AttestFlags } from "../onchain/attest.ts";
 import { addChainFlags, onChain } from "../pay/chain-flags.ts";
-import { watchInterrupts } from "../terminal/interrupts.ts";
-import { type Io, print, printJson, remark } from "../terminal/io.ts";
+import { again } from "../terminal/again.ts";
+import { type Io, print, printJson } from "../terminal/io.ts";
 import { exampleText, jsonOption } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -45,34 +43,18 @@ export function addAttest(program: Command, io: Io, setExitCode: SetExitCode): v
     });
 }
 
-/** What goes wrong is told, once, and tried again: coordinators and chains come back. */
 async function attestEvery(
   seconds: number,
   given: string,
   { flags, io }: { readonly flags: Flags; readonly io: Io },
 ): Promise<void> {
   const { attestAfter } = await onChain(() => import("../onchain/attest.ts"));
-  const interrupts = watchInterrupts();
-  const { polite: signal } = interrupts;
   let signed = 0;
-  let trouble = "";
-  try {
-    while (!signal.aborted) {
-      try {
-        const attested = await attestAfter(signed, given, flags);
-        if (attested) tell(attested, flags, io);
-        signed = attested?.sequence ?? signed;
-        trouble = "";
-      } catch (caught) {
-        if (!(caught instanceof ManyhandsError)) throw caught;
-        if (messageOf(caught) !== trouble) remark(io, messageOf(caught));
-        trouble = messageOf(caught);
-      }
-      await sleep(1_000 * seconds, undefined, { signal }).catch(() => undefined); // Ctrl-C
-    }
-  } finally {
-    interrupts.release();
-  }
+  await again(seconds, io, async () => {
+    const attested = await attestAfter(signed, given, flags);
+    if (attested) tell(attested, flags, io);
+    signed = attested?.sequence ?? signed;
+  });
 }
 
 function tell(attested: Attested, { json }: Flags, io: Io): void {

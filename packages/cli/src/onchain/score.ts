@@ -7,6 +7,7 @@ import { InputError } from "@manyhands/base/errors";
 import { type JoinUrl, parseJoinUrl } from "@manyhands/worker/host/join-url";
 import { accountHex } from "../pay/account.ts";
 import { readScores } from "../pay/scores-file.ts";
+import { CommandError } from "../terminal/failure.ts";
 import { readKey } from "./open-chain.ts";
 import { fetchPayLog } from "./pay-log.ts";
 import { ask } from "./run-http.ts";
@@ -25,6 +26,20 @@ export type Scored = {
   readonly windows: readonly { readonly window: number; readonly did: ScoreDone }[];
 };
 
+/**
+ * The same, if anything is other than at the last look: a long log is read only then.
+ *
+ * @param seen what the last look saw; "" for none
+ */
+export async function scoreAfter(
+  seen: string,
+  given: string,
+  flags: ScoreFlags,
+): Promise<{ readonly seen: string; readonly scored: Scored | null }> {
+  const now = JSON.stringify(await entriesOf(parseJoinUrl(given)));
+  return { seen: now, scored: now === seen ? null : await scoreRun(given, flags) };
+}
+
 /** @throws InputError, CommandError */
 export async function scoreRun(given: string, flags: ScoreFlags): Promise<Scored> {
   const wallet = await readKey(flags.key);
@@ -32,6 +47,9 @@ export async function scoreRun(given: string, flags: ScoreFlags): Promise<Scored
   const file = flags.scores === undefined ? null : await readScores(flags.scores);
   const entries = await entriesOf(url);
   const { runId, pay, book } = await fetchPayLog(url);
+  if (runId !== url.runId) {
+    throw new CommandError(`the coordinator's log is of run ${runId}, not of the one in the link`);
+  }
   const validator = accountHex(wallet.address);
   const validators = pay.scores?.validators ?? [];
   if (!validators.some(({ account }) => account === validator)) {
