@@ -1,7 +1,7 @@
 // A wallet for tests: a real key and real signatures in Node, announced to a page by EIP-6963 as an
 // extension would. What it sends goes to a real chain; what it refuses, the test says.
 import { strictEqual } from "node:assert";
-import type { BrowserContext } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import { createPublicClient, type Hex, http, numberToHex } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 
@@ -32,6 +32,9 @@ const ANNOUNCER = `
     dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail }));
   addEventListener("eip6963:requestProvider", announce);
   announce();
+  globalThis.tellOfWallet = (event, value) => {
+    for (const hear of listeners.get(event) ?? []) hear(value);
+  };
 `;
 
 const REJECTED = { error: { code: 4001, message: "User rejected the request." } };
@@ -59,6 +62,13 @@ export class TestWallet {
   async announceTo(person: BrowserContext): Promise<void> {
     await person.exposeFunction("testWallet", (question: Question) => this.#answer(question));
     await person.addInitScript(ANNOUNCER);
+  }
+
+  /** The person picks another network in the wallet itself. */
+  async changeChain(page: Page, chainId: number): Promise<void> {
+    this.#chainId = chainId;
+    const told = ["chainChanged", numberToHex(chainId)];
+    await page.evaluate(`tellOfWallet(...${JSON.stringify(told)})`);
   }
 
   async #answer(question: Question): Promise<Answer> {

@@ -89,6 +89,13 @@ test("connect, wrong network, reject, delegate, claim, disconnect", LIMIT, async
   await page.getByText("Its wallet has signed that this device works for it.").waitFor();
   assert.equal(wallet.asked.filter((method) => method === "eth_signTypedData_v4").length, 3);
 
+  await press(page, "Change it");
+  await wallet.changeChain(page, 1);
+  await page.getByText("Your wallet is on another network").waitFor();
+  await wallet.changeChain(page, coordinator.state().run.pay?.chain.chainId ?? 0);
+  await page.getByText("Your wallet is on another network").waitFor({ state: "detached" });
+  await press(page, "Keep it as it is");
+
   await page.getByRole("link", { name: "Contribute" }).click();
   await page.getByText("This device fits.").waitFor();
   await train(page);

@@ -91,6 +91,7 @@ const own = {
     "To claim it yourself, connect a wallet under “Who is paid”. Any wallet will do: it goes to " +
     "this account.",
   claimed: "It is paid.",
+  asking: "This account could not be looked up",
   noSettler: "From here on only the chain could tell, and it is not asked now.",
 };
 
@@ -103,6 +104,7 @@ const payee = {
   inLog: (account: string): string => `The run's log still says ${account}. `,
   fromNextJoin: "The run hears of it when this device joins the next time.",
   soon: "The run hears of it between two rounds.",
+  tooLate: "This run is over and takes no joins any more: it cannot hear of this account.",
   change: "Change it",
   keep: "Keep it as it is",
   withWallet: "With a wallet",

@@ -1,5 +1,5 @@
-// What a coordinator tells of money, from a real local chain: a run that a wallet made is taken only
-// if it is this one, and accounts are followed in the log from where the last look ended.
+// What a coordinator takes from its owner, on a real local chain: a run that a wallet made is taken
+// only if it is this one.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -23,7 +23,7 @@ import { isAtWork } from "../contribute/is-at-work.ts";
 import { useLook } from "../contribute/use-look.ts";
 import { useThisRun } from "../use-this-run.ts";
 import { PayeeCard } from "./payee-card.tsx";
-import { BudgetNotice, LocalNote, TermsFields } from "./run-terms.tsx";
+import { BudgetNotice, LocalNote, sentence, TermsFields } from "./run-terms.tsx";
 import { usePayout } from "./use-payout.ts";
 import { ErrandNews } from "./wallet-parts.tsx";
 
@@ -69,6 +69,7 @@ function Told({ view, token, told }: ToldProps): ReactNode {
         told={told}
         account={account}
         standing={standing.value}
+        trouble={standing.trouble}
         points={inLog === null ? (worker?.credit ?? 0) : 0}
         onClaimed={standing.refresh}
       />
@@ -76,6 +77,7 @@ function Told({ view, token, told }: ToldProps): ReactNode {
         <PayeeCard
           {...{ runId, told, payout, inLog }}
           isAtWork={isAtWork(device) && device.runId === runId}
+          isOver={view.status?.phase === "finished"}
         />
         <Card title={terms.title}>
           <TermsFields told={told} tokens={tokens} />
@@ -91,12 +93,15 @@ type OwnPayProps = {
   readonly told: PayTold;
   readonly account: string | null;
   readonly standing: AccountStanding | null;
+  /** Why it is not known, or not newer. */
+  readonly trouble: string | null;
   /** Tokens of this device that nobody is paid for yet. */
   readonly points: number;
   readonly onClaimed: () => void;
 };
 
-function OwnPay({ told, account, standing, points, onClaimed }: OwnPayProps): ReactNode {
+function OwnPay(props: OwnPayProps): ReactNode {
+  const { told, account, standing, trouble, points, onClaimed } = props;
   const { own } = payTexts;
   const isOurs = standing !== null && standing.account.toLowerCase() === `0x${account}`;
   return (
@@ -104,8 +109,13 @@ function OwnPay({ told, account, standing, points, onClaimed }: OwnPayProps): Re
       {account === null ? <Empty>{own.none}</Empty> : null}
       {account !== null ? <code className="address">{accountText(account)}</code> : null}
       {points > 0 ? <Notice>{own.points(countText(points))}</Notice> : null}
-      {account !== null && told.standing && !isOurs ? (
+      {account !== null && told.standing && !isOurs && trouble === null ? (
         <Meter value={null} label={texts.frame.loading} />
+      ) : null}
+      {account !== null && told.standing && trouble !== null ? (
+        <Notice kind="warn" title={own.asking}>
+          {sentence(trouble)}
+        </Notice>
       ) : null}
       {isOurs ? <Lines told={told} standing={standing} /> : null}
       {isOurs && standing.claim ? (

@@ -22,6 +22,8 @@ export type PayeeCardProps = {
   /** Whom the run's log names for this device; null: nobody, or the device was never there. */
   readonly inLog: string | null;
   readonly isAtWork: boolean;
+  /** It takes no joins any more. */
+  readonly isOver: boolean;
 };
 
 export function PayeeCard(props: PayeeCardProps): ReactNode {
@@ -55,16 +57,17 @@ export function PayeeCard(props: PayeeCardProps): ReactNode {
 
 type ChosenProps = PayeeCardProps & { readonly chosen: Payout };
 
-function Chosen({ chosen, inLog, isAtWork }: ChosenProps): ReactNode {
+function Chosen({ chosen, inLog, isAtWork, isOver }: ChosenProps): ReactNode {
   const { payee } = payTexts;
   const { account, delegation } = chosen;
   const isTold = inLog === account;
   const before = inLog === null || isTold ? "" : payee.inLog(shortAccount(inLog));
+  const when = isOver ? payee.tooLate : isAtWork ? payee.soon : payee.fromNextJoin;
   return (
     <>
       <code className="address lead">{accountText(account)}</code>
       <p className="soft">{delegation === null ? payee.pasted : payee.signed}</p>
-      {isTold ? null : <Notice>{`${before}${isAtWork ? payee.soon : payee.fromNextJoin}`}</Notice>}
+      {isTold ? null : <Notice kind={isOver ? "warn" : "plain"}>{`${before}${when}`}</Notice>}
     </>
   );
 }

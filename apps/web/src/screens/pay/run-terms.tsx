@@ -92,7 +92,7 @@ export function BudgetNotice({ told, tokens }: TermsProps): ReactNode {
 }
 
 /** The coordinator's words begin small and end without a stop. */
-function sentence(words: string): string {
+export function sentence(words: string): string {
   const whole = words.charAt(0).toUpperCase() + words.slice(1);
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
