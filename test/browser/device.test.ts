@@ -129,6 +129,8 @@ async function restsAndGoesOn(
   assert.match(now, sentence);
   assert.equal(problem, null);
   await lift();
+  // An update that was on its way when it rested may still be accepted while it rests.
+  await until(page, { phase: "training" });
   await oneMoreUpdate(page);
 }
 

@@ -137,12 +137,12 @@ test("only at these hours", LIMIT, async (t) => {
     hold: async () => {
       await schedule.check();
       await page.getByLabel("From").fill(hour(3));
-      await page.getByLabel("to", { exact: true }).fill(hour(5));
+      await page.getByLabel("To", { exact: true }).fill(hour(5));
     },
     // From an hour ago to in two hours.
     lift: async () => {
       await page.getByLabel("From").fill(hour(23));
-      await page.getByLabel("to", { exact: true }).fill(hour(2));
+      await page.getByLabel("To", { exact: true }).fill(hour(2));
     },
     sentence: `Resting until ${Number(hour(3).slice(0, 2))}:00, as you planned.`,
   });
