@@ -1,5 +1,6 @@
 // The contracts of one run on its chain, by their names: what they answer, and calls to them.
 // The only place that trusts the artefacts' types.
+import { line } from "@manyhands/base/decode";
 import {
   type AbiEvent,
   type Address,
@@ -11,6 +12,8 @@ import {
 import { artefact } from "../artefacts.ts";
 import type { ChainClient, View } from "./client.ts";
 import { ChainError } from "./errors.ts";
+
+const SYMBOL_CHARS_MAX = 16;
 
 export type OnChainRun = {
   readonly owner: Address;
@@ -154,11 +157,12 @@ export class Contracts {
     return this.client.readIfThere(this.tokenCall(functionName, ...args));
   }
 
-  /** How the token is written. */
+  /** How the token is written: its own words, as far as they fit on a line of a terminal. */
   async tokenWords(): Promise<{ readonly symbol: string; readonly decimals: number }> {
     const symbol = (await this.client.read(this.tokenCall("symbol"))) as string;
     const decimals = (await this.client.read(this.tokenCall("decimals"))) as number;
-    return { symbol: symbol.slice(0, 16), decimals };
+    const printed = line(SYMBOL_CHARS_MAX)(symbol.slice(0, SYMBOL_CHARS_MAX));
+    return { symbol: printed.ok ? printed.value : "units", decimals };
   }
 
   async balance(account: Address): Promise<bigint> {
