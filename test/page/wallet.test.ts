@@ -126,7 +126,7 @@ async function claimed(run: PaidRun, opened: Opened): Promise<void> {
   await line(page, "Not settled yet").getByText("The run is not on its chain yet.").waitFor();
   await run.fund("100");
   await line(page, "Not settled yet").getByText("A settlement comes every 1").waitFor();
-  assert.match(await run.settle(), /waits for 1 more attestors/);
+  assert.match(await run.settle(), /waits for 1 more attestor/);
   await line(page, "Not settled yet")
     .getByText("Settlement 1 waits for 1 attestor to sign.")
     .waitFor();
@@ -244,7 +244,7 @@ test(
     await card.getByText("Done.").waitFor();
     await card.getByText("12.5\u202ftUSD").first().waitFor();
     await card.getByRole("button", { name: "Settle now" }).click();
-    await card.getByText(/Settlement 1 waits for 1 more attestors/).waitFor();
+    await card.getByText(/Settlement 1 waits for 1 more attestor/).waitFor();
     await run.attest();
     await card.getByRole("button", { name: "Settle now" }).click();
     await card.getByText(/Settlement 1 is posted, and final at/).waitFor();

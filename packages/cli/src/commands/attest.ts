@@ -5,6 +5,7 @@ import { EXIT_CODES_HELP, EXIT_OK } from "../exit-codes.ts";
 import type { Attested, AttestFlags } from "../onchain/attest.ts";
 import { addChainFlags, onChain } from "../pay/chain-flags.ts";
 import { again } from "../terminal/again.ts";
+import { numberText } from "../terminal/format.ts";
 import { type Io, print, printJson } from "../terminal/io.ts";
 import { exampleText, jsonOption } from "./options.ts";
 import type { SetExitCode } from "./set-exit-code.ts";
@@ -62,10 +63,10 @@ function tell(attested: Attested, { json }: Flags, io: Io): void {
     printJson(io, attested);
     return;
   }
-  const { sequence, round, accounts, total, attestor, checked } = attested;
+  const { sequence, round, accounts, attestor, checked } = attested;
   print(
     io,
-    `Settlement ${sequence} (up to round ${round}; ${accounts} accounts, ${total} units) is ` +
+    `Settlement ${sequence} (up to round ${round}, ${numberText(accounts, "account")}) is ` +
       `what the log says; signed as ${attestor}.` +
       (checked === "weights" ? " Every round was computed again." : ""),
   );

@@ -1,5 +1,6 @@
 // How a settlement stands, in a sentence.
 import type { Standing } from "@manyhands/chain/settle/settler";
+import { numberText } from "../terminal/format.ts";
 
 export function standingText(standing: Standing): string {
   switch (standing.kind) {
@@ -13,7 +14,7 @@ export function standingText(standing: Standing): string {
         : "The run is finished on its chain, and its last window is over: nothing more is settled.";
     case "signatures":
       return (
-        `Settlement ${standing.sequence} waits for ${standing.missing} more attestors: ` +
+        `Settlement ${standing.sequence} waits for ${numberText(standing.missing, "more attestor")}: ` +
         "`manyhands attest`."
       );
     case "window":
@@ -22,7 +23,7 @@ export function standingText(standing: Standing): string {
         `${new Date(standing.finalAt * 1_000).toISOString().slice(0, 19)}Z.`
       );
     case "paid":
-      return `Settlement ${standing.sequence} is final; ${standing.accounts} accounts are paid.`;
+      return `Settlement ${standing.sequence} is final: ${numberText(standing.accounts, "account")} paid.`;
     default:
       return standing satisfies never;
   }

@@ -31,7 +31,7 @@ function deskThat(asked: string[]): SettlementDesk {
       asked.push(account);
       return ok(await told(account));
     },
-    settle: async () => ok("Settlement 1 waits for 1 more attestors."),
+    settle: async () => ok("Settlement 1 waits for 1 more attestor."),
     adopt: async (transaction) => (/^0x00/.test(transaction) ? ok(3) : err("another run")),
   };
 }
