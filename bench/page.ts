@@ -137,31 +137,16 @@ async function measure(threads: 1 | 2, minutes: number): Promise<Row> {
     const memoryAtStartMB = await memoryMB(person, page);
     // That task is told a little later.
     await page.waitForTimeout(TOLD_MS);
-    await page.evaluate("longest = 0");
-    const before = await statusOf(run.link);
-    await browser.startTracing(page, { categories: ["toplevel"] });
-    let load = 0;
-    let trainingTaskCpuMs = 0;
-    for (let minute = 0; minute < minutes; minute++) {
-      await page.waitForTimeout(60_000);
-      load += (loadavg()[0] ?? 0) / minutes;
-      // A trace's buffer holds a minute or two.
-      if (minute === 0) trainingTaskCpuMs = longestCpuMs(await browser.stopTracing());
-    }
-    const after = await statusOf(run.link);
-    const trainingTaskMs = Number(await page.evaluate("longest"));
+    const training = await watchTraining(page, run.link, minutes);
     const memoryAtEndMB = await memoryMB(person, page);
     return {
       threads,
       minutes,
       firstStepSeconds,
       firstUpdateSeconds,
-      tokensPerSecond: (after - before) / (minutes * 60),
       bytesLoaded: bytesUntilUpdate,
       openingTaskMs,
-      trainingTaskMs,
-      trainingTaskCpuMs,
-      load,
+      ...training,
       memoryAtStartMB,
       memoryAtEndMB,
     };
@@ -195,6 +180,28 @@ function longestCpuMs(trace: Buffer): number {
   }
   if (threads.size === 0) throw new Error("the trace has no main thread");
   return longest;
+}
+
+type Training = Pick<Row, "tokensPerSecond" | "trainingTaskMs" | "trainingTaskCpuMs" | "load">;
+
+async function watchTraining(page: Page, link: string, minutes: number): Promise<Training> {
+  const browser = page.context().browser();
+  if (!browser) throw new Error("the page's browser is gone");
+  await page.evaluate("longest = 0");
+  const before = await statusOf(link);
+  await browser.startTracing(page, { categories: ["toplevel"] });
+  let load = 0;
+  let trainingTaskCpuMs = 0;
+  for (let minute = 0; minute < minutes; minute++) {
+    await page.waitForTimeout(60_000);
+    load += (loadavg()[0] ?? 0) / minutes;
+    // A trace's buffer holds a minute or two.
+    if (minute === 0) trainingTaskCpuMs = longestCpuMs(await browser.stopTracing());
+  }
+  const after = await statusOf(link);
+  const trainingTaskMs = Number(await page.evaluate("longest"));
+  const tokensPerSecond = (after - before) / (minutes * 60);
+  return { tokensPerSecond, trainingTaskMs, trainingTaskCpuMs, load };
 }
 
 /** Tokens of the run so far. */
