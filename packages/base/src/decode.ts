@@ -108,7 +108,7 @@ export function text(charsMax: number): Decoder<string> {
 /** Controls, line ends, and what turns the direction of writing. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 
-/** Text for one line of somebody else's screen: it cannot move the cursor, nor hide what follows. */
+/** Text for one line of somebody else's screen: it moves no cursor, and hides nothing. */
 export function line(charsMax: number): Decoder<string> {
   const inner = text(charsMax);
   return checked(
