@@ -10,6 +10,7 @@ import { createInterface } from "node:readline";
 import { defined } from "@manyhands/base/assert";
 import { LocalChain } from "@manyhands/chain/local/chain";
 import { serveChain } from "@manyhands/chain/local/server";
+import { type Hex, keccak256 } from "viem";
 
 export const CHAIN_ID = 7_433_001;
 
@@ -99,4 +100,13 @@ export async function ask(
   const { result, error } = answer as { result: unknown; error?: unknown };
   if (error !== undefined) fail(`${method}: ${JSON.stringify(error)}`);
   return result;
+}
+
+/** Sends it, and waits for its block: anvil answers before it has made one. @returns the receipt */
+export async function deliver(url: string, raw: Hex): Promise<{ readonly status: string }> {
+  await ask(url, "eth_sendRawTransaction", [raw]);
+  for (;;) {
+    const receipt = await ask(url, "eth_getTransactionReceipt", [keccak256(raw)]);
+    if (receipt) return receipt as { readonly status: string };
+  }
 }

@@ -11,7 +11,7 @@ import { type Address, type Hex, keccak256, toHex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { plainEnvironment, tinyRun } from "../e2e/tiny-run.ts";
 import { Process } from "../process.ts";
-import { ask, openAnvilWith } from "./backends.ts";
+import { ask, deliver, openAnvilWith } from "./backends.ts";
 
 export const CHAIN_ID = 7_433_000;
 
@@ -41,7 +41,7 @@ export const PAY_CHAINS: Readonly<Record<"local" | "anvil", OpenPayChain>> = {
     t.after(() => chain.close());
     const at: Record<string, string> = {};
     for (const { name, address, raw } of await deploymentsOn(CHAIN_ID)) {
-      await ask(chain.url, "eth_sendRawTransaction", [raw]);
+      await deliver(chain.url, raw);
       at[name] = address;
     }
     // Its tips are not free.

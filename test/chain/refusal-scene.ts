@@ -15,9 +15,9 @@ import { endorsementOf, type Posting, signPosting } from "@manyhands/chain/settl
 import { Sender } from "@manyhands/chain/settle/sender";
 import { attestorsOf, bundleOf, Settler, takeSignature } from "@manyhands/chain/settle/settler";
 import type { Pay } from "@manyhands/protocol/pay";
-import { type Address, encodeFunctionData, type Hex, keccak256, parseEventLogs } from "viem";
+import { type Address, encodeFunctionData, type Hex, parseEventLogs } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
-import { ask, CHAIN_ID, type TestChain } from "./backends.ts";
+import { ask, CHAIN_ID, deliver, type TestChain } from "./backends.ts";
 import { hexOf, keyed, owed, payOf, WINDOW } from "./settle-play.ts";
 
 export const BUDGET = 50_000n;
@@ -67,7 +67,7 @@ export class RefusalScene {
       await ask(url, "anvil_setBalance", [keyed("owner").address, "0xde0b6b3a7640000"]);
     }
     const deployments = await deploymentsOn(CHAIN_ID);
-    for (const { raw } of deployments) await ask(url, "eth_sendRawTransaction", [raw]);
+    for (const { raw } of deployments) await deliver(url, raw);
     const client = await ChainClient.open({ url, chainId: CHAIN_ID, pollMs: 5 });
     const [registry, , token] = deployments.map(({ address }) => hexOf(address));
     const contracts = await Contracts.open(client, {
@@ -176,12 +176,7 @@ export class RefusalScene {
       data: encodeFunctionData(call),
       ...(await client.fees()),
     });
-    await ask(chain.url, "eth_sendRawTransaction", [raw]);
-    let found: unknown = null;
-    while (found === null) {
-      found = await ask(chain.url, "eth_getTransactionReceipt", [keccak256(raw)]);
-    }
-    equal((found as { status: string }).status, "0x0");
+    equal((await deliver(chain.url, raw)).status, "0x0");
     equal(await contracts.balance(registry), before);
   }
 

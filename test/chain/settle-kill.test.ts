@@ -14,7 +14,7 @@ import { Sender } from "@manyhands/chain/settle/sender";
 import { getAddress } from "viem";
 import { Process } from "../process.ts";
 import { balanceOf } from "./audit.ts";
-import { ask, CHAIN_ID, openAnvil, openLocal } from "./backends.ts";
+import { ask, CHAIN_ID, deliver, openAnvil, openLocal } from "./backends.ts";
 import { FUNDING, hexOf, keyed, type Orders, owed, WINDOW } from "./settle-play.ts";
 
 const LIMIT = { timeout: 240_000 };
@@ -100,7 +100,7 @@ async function deployed(url: string, sender: string) {
   }
   const [registry, , token] = await deploymentsOn(CHAIN_ID);
   for (const { raw } of await deploymentsOn(CHAIN_ID)) {
-    await ask(url, "eth_sendRawTransaction", [raw]);
+    await deliver(url, raw);
   }
   return { registry: registry?.address ?? "0x", token: token?.address ?? "0x" } as const;
 }
