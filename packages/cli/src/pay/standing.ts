@@ -23,7 +23,10 @@ export function standingText(standing: Standing): string {
         `${new Date(standing.finalAt * 1_000).toISOString().slice(0, 19)}Z.`
       );
     case "paid":
-      return `Settlement ${standing.sequence} is final: ${numberText(standing.accounts, "account")} paid.`;
+      return (
+        `Settlement ${standing.sequence} is final: ` +
+        `${numberText(standing.accounts, "account")} paid.`
+      );
     default:
       return standing satisfies never;
   }
