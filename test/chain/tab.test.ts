@@ -14,7 +14,7 @@ import { owedByLog } from "./audit.ts";
 import { attest, attestAll, audited } from "./pay-checks.ts";
 import { device, done, owner, PAY_CHAINS, type Stage, setUp, start } from "./pay-stage.ts";
 
-const LIMIT = { timeout: 420_000 };
+const LIMIT = { timeout: 600_000 };
 const TOKENS = 196_608;
 
 /** Each round waits for all five: a tab that begins late is in the first one too. */
