@@ -11,6 +11,7 @@ import { type Hex, keccak256, toHex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { openLocal } from "../test/chain/backends.ts";
 import { type Line, Play } from "../test/chain/play.ts";
+import { Process } from "../test/process.ts";
 
 const RESULTS = join(import.meta.dirname, "results");
 const BATCH = 50;
@@ -77,6 +78,24 @@ async function localChain() {
   }
 }
 
+/** Until `manyhands chain` has said where it is; the first time it deploys the contracts. */
+async function startSeconds(): Promise<{ readonly first: number; readonly again: number }> {
+  const folder = mkdtempSync(join(tmpdir(), "manyhands-bench-start-"));
+  const once = async (): Promise<number> => {
+    const begin = performance.now();
+    const chain = new Process(["chain", "--folder", folder, "--port", "0", "--json"]);
+    await chain.says(/"url"/);
+    const seconds = (performance.now() - begin) / 1_000;
+    await chain.kill();
+    return seconds;
+  };
+  try {
+    return { first: await once(), again: await once() };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 /** Transfers per second that are in a block on the disk, so many on their way at a time. */
 async function rate(
   chain: LocalChain,
@@ -128,6 +147,7 @@ function costTable(gas: Gas): string {
 
 async function main(): Promise<void> {
   const gas = await gasOfALife();
+  const start = await startSeconds();
   const local = await localChain();
   const processor = `${cpus()[0]?.model ?? "?"} × ${cpus().length}, ${arch()}`;
   const machine = `${processor}, Node ${process.version}`;
@@ -159,12 +179,14 @@ async function main(): Promise<void> {
       "| --- | ---: |",
       `| transfers per second, one by one, each on the disk | ${Math.round(local.oneByOne)} |`,
       `| transfers per second, 20 on their way | ${Math.round(local.atOnce)} |`,
-      `| opened again with 500 transactions | ${Math.round(local.openMs)} ms |`,
+      `| \`manyhands chain\`, until it answers: from nothing | ${start.first.toFixed(1)} s |`,
+      `| the same again | ${start.again.toFixed(1)} s |`,
+      `| of it: the file opened, with 500 transactions | ${Math.round(local.openMs)} ms |`,
       `| memory of the process | ${Math.round(local.rssMiB)} MiB |`,
     ].join("\n"),
   ];
   writeFileSync(join(RESULTS, "chain.md"), `${text.join("\n\n")}\n`);
-  const facts = { machine, date, prices: PRICES, gas, local };
+  const facts = { machine, date, prices: PRICES, gas, start, local };
   writeFileSync(join(RESULTS, "chain.json"), `${JSON.stringify(facts, null, 2)}\n`);
   console.log(text.join("\n\n"));
 }
