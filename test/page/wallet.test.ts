@@ -233,8 +233,14 @@ test(
     await press(page, "Connect Test wallet");
     await press(page, "Switch the wallet to it");
     await page.getByText("Your wallet is on another network").waitFor({ state: "detached" });
+    // The page is closed before the coordinator has heard of it: no second run is made.
+    await page.route("**/pay/run", (route) => route.abort());
     await refuseThenPress(opened, "Make the run on its chain");
+    await card.getByText("Making the run").first().waitFor();
+    await page.unroute("**/pay/run");
+    await page.reload();
     await card.getByText("run 1", { exact: true }).waitFor();
+    assert.equal(wallet.asked.filter((one) => one === "eth_sendTransaction").length, 2, "one no");
 
     await card.getByLabel("Amount").fill("12.3456789");
     await press(page, "Pay in");

@@ -4,7 +4,7 @@ import { err, ok } from "@manyhands/base/result";
 import type { PayTold } from "@manyhands/coordinator/server/pay-routes";
 import type { PayStanding } from "@manyhands/coordinator/settlement-desk";
 import { type ReactNode, useState } from "react";
-import { ask, askJson } from "../../feed/http.ts";
+import { askJson } from "../../feed/http.ts";
 import type { RunView } from "../../feed/run-view.ts";
 import { amountText } from "../../format.ts";
 import { isLocal, tokenWords } from "../../pay/pay-numbers.ts";
@@ -13,13 +13,14 @@ import { texts } from "../../texts.ts";
 import { payTexts } from "../../texts-pay.ts";
 import { Button, Card, type Field, Fields, Meter, Notice } from "../../ui/parts.tsx";
 import { accountText, shortAccount } from "../../wallet/account.ts";
-import { type Call, createRunCall, finishCall, reclaimCall } from "../../wallet/calls.ts";
+import { type Call, finishCall, reclaimCall } from "../../wallet/calls.ts";
 import { transact } from "../../wallet/transact.ts";
 import { type ErrandWork, useErrand } from "../../wallet/use-wallet.ts";
 import { theWallet } from "../../wallet/wallet.ts";
 import { BudgetNotice, LocalNote } from "../pay/run-terms.tsx";
 import { type Connected, ErrandNews, WithWallet } from "../pay/wallet-parts.tsx";
 import { FundForm } from "./fund-form.tsx";
+import { MakeRun } from "./make-run.tsx";
 
 export type OwnPayProps = { readonly view: RunView; readonly token: string };
 
@@ -116,7 +117,7 @@ function Deeds(props: DeedsProps): ReactNode {
   const { told, connected, refresh } = props;
   const { owner } = payTexts;
   const onChain = told.standing?.onChain ?? null;
-  if (!onChain) return <Make {...props} />;
+  if (!onChain) return <MakeRun {...props} />;
   const isOwner = onChain.owner.toLowerCase() === `0x${connected.account}`;
   return (
     <div className="stack">
@@ -138,47 +139,6 @@ function Deeds(props: DeedsProps): ReactNode {
       )}
     </div>
   );
-}
-
-function Make({ view, token, told, refresh }: DeedsProps): ReactNode {
-  const { owner, wallet } = payTexts;
-  const errand = useErrand();
-  const make = (): void => {
-    void errand.run(async (say) => {
-      const call = createRunCall(told.terms.chain.registry, view.runId, told.terms);
-      const made = await transact(theWallet(), call, () => say(wallet.waiting));
-      if (!made.ok) return made;
-      say(owner.steps.make);
-      const problem = await adopted(view.runId, token, made.value);
-      refresh();
-      return problem === null ? ok(owner.done) : failed(problem);
-    });
-  };
-  return (
-    <div className="stack tight">
-      <p className="soft small">{owner.makeWhy}</p>
-      <div>
-        <Button kind="main" disabled={errand.doing !== null} onClick={make}>
-          {owner.make}
-        </Button>
-      </div>
-      <ErrandNews errand={errand} />
-    </div>
-  );
-}
-
-const TRIES = 30;
-const TRIES_AGAIN_MS = 2_000;
-
-/** The coordinator waits for as many blocks as it was told to. @returns why not; null if it did */
-async function adopted(runId: string, token: string, transaction: string): Promise<string | null> {
-  const body = JSON.stringify({ transaction });
-  for (let tries = 1; ; tries++) {
-    const answer = await ask(`/runs/${runId}/pay/run`, { token, method: "POST", body });
-    if (answer.ok) return null;
-    if (tries === TRIES || !/ask again/.test(answer.error.message)) return answer.error.message;
-    await new Promise((resolve) => setTimeout(resolve, TRIES_AGAIN_MS));
-  }
 }
 
 type EndProps = DeedsProps & { readonly onChain: OnChain };
