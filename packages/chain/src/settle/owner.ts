@@ -51,7 +51,7 @@ export class Owner {
   }
 
   /**
-   * After it one more challenge window is left for the last settlement.
+   * After it two more challenge windows are left for the last settlements.
    *
    * @param anyway though it still trains, or somebody's work is in no settlement
    */

@@ -16,6 +16,7 @@ const WORDS: Readonly<Record<string, Words>> = {
     `not before ${timeText(at)}: until then settlements may come or be challenged`,
   NothingReceived: () => "the token moved nothing",
   NothingUnspent: () => "nothing is left to take back",
+  NothingPending: () => "no settlement is in its challenge window",
   RunClosed: () => "the run takes no settlements: it is paused, or finished for too long",
   WrongSequence: ([expected, found]) => `settlement ${expected} is next, this is ${found}`,
   WindowOpen: ([at]) => `the one before can be challenged until ${timeText(at)}`,

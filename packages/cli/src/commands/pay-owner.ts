@@ -41,7 +41,7 @@ function addPause(pay: Command, io: Io, setExitCode: SetExitCode): void {
 function addFinish(pay: Command, io: Io, setExitCode: SetExitCode): void {
   const command = pay
     .command("finish")
-    .description("say on the chain that the run is over: one challenge window is left to settle")
+    .description("say on the chain that the run is over: two challenge windows are left to settle")
     .argument(...RUN);
   addChainFlags(command)
     .option("--anyway", ANYWAY)

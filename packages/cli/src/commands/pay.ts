@@ -119,11 +119,11 @@ function addTold(pay: Command, io: Io, setExitCode: SetExitCode): void {
 }
 
 function accountsText(told: AccountsTold): string {
-  const { name, token, onChainRunId, funded, paid, accounts, trouble } = told;
+  const { name, token, onChainRunId, state, funded, paid, accounts, trouble } = told;
   const place =
     onChainRunId === null
       ? "not on its chain yet"
-      : `run ${onChainRunId} on its chain: funded ${funded}, paid ${paid} ${token}`;
+      : `run ${onChainRunId} on its chain, ${state}: funded ${funded}, paid ${paid} ${token}`;
   const lines = accounts.map((row) => {
     const devices = row.devices.length > 0 ? `  (${row.devices.join(", ")})` : "";
     return (

@@ -1,8 +1,8 @@
 // A run's accounts as people read them: earned, pending, final and paid, with the reason for each
 // that is not paid yet.
 import { existsSync } from "node:fs";
-import { messageOf } from "@manyhands/base/errors";
-import type { Contracts } from "@manyhands/chain/settle/contracts";
+import { ManyhandsError, messageOf } from "@manyhands/base/errors";
+import type { Contracts, OnChainRun } from "@manyhands/chain/settle/contracts";
 import { Journal } from "@manyhands/chain/settle/journal";
 import { bundleOf, onChainRunIdOf } from "@manyhands/chain/settle/settler";
 import { formatUnits } from "viem";
@@ -30,11 +30,15 @@ export type AccountRow = {
 
 type DeviceTokens = { readonly device: string; readonly tokens: number };
 
+export type RunOnChain = "not there" | "open" | "paused" | "finished";
+
 export type AccountsTold = {
   readonly runId: string;
   readonly name: string;
   readonly token: string;
   readonly onChainRunId: number | null;
+  /** On the chain: whether it takes settlements. */
+  readonly state: RunOnChain;
   readonly funded: string;
   readonly paid: string;
   readonly accounts: readonly AccountRow[];
@@ -49,6 +53,7 @@ export type AccountsTold = {
 /** What the chain and the journal say of a run. */
 type OnChain = {
   readonly id: number | null;
+  readonly state: RunOnChain;
   readonly funded: bigint;
   readonly paid: bigint;
   readonly finalAt: number | null;
@@ -58,7 +63,7 @@ type OnChain = {
 };
 
 const NOTHING: OnChain = {
-  ...{ id: null, funded: 0n, paid: 0n, finalAt: null },
+  ...{ id: null, state: "not there", funded: 0n, paid: 0n, finalAt: null },
   ...{ pending: new Map(), final: new Map(), claimed: new Map() },
 };
 
@@ -71,6 +76,7 @@ export async function tellAccounts(given: string, flags: ChainFlags): Promise<Ac
     const words = await contracts.tokenWords();
     return told(log, await onChainOf(folder, log, contracts), { ...words, trouble: null });
   } catch (caught) {
+    if (!(caught instanceof ManyhandsError)) throw caught;
     return told(log, NOTHING, { symbol: "units", decimals: 0, trouble: messageOf(caught) });
   }
 }
@@ -93,17 +99,30 @@ async function onChainOf(folder: string, log: PayLog, contracts: Contracts): Pro
       await contracts.pending(id),
       await contracts.settled(id),
     ];
-    const claimed = new Map<string, bigint>();
-    for (const { account } of log.book.earned()) {
-      claimed.set(account, await contracts.claimed(id, accountText(account)));
-    }
+    const claims = log.book.earned().map(async ({ account }) => {
+      return [account, await contracts.claimed(id, accountText(account))] as const;
+    });
+    const claimed = new Map(await Promise.all(claims));
+    const state = stateOf(run);
     return {
-      ...{ id, funded: run.funded, paid: run.paid, finalAt: pending?.finalAt ?? null, claimed },
+      ...{
+        id,
+        state,
+        funded: run.funded,
+        paid: run.paid,
+        finalAt: pending?.finalAt ?? null,
+        claimed,
+      },
       ...{ pending: owedBy(pending?.sequence), final: owedBy(settled.sequence) },
     };
   } finally {
     journal.close();
   }
+}
+
+function stateOf({ paused, finishedAt }: OnChainRun): RunOnChain {
+  if (finishedAt > 0n) return "finished";
+  return paused ? "paused" : "open";
 }
 
 type Words = {
@@ -134,6 +153,7 @@ function told(log: PayLog, chain: OnChain, words: Words): AccountsTold {
   );
   return {
     ...{ runId: log.runId, name: log.name, token: symbol, onChainRunId: chain.id, trouble },
+    state: chain.state,
     ...{ funded: amount(chain.funded), paid: amount(chain.paid), accounts },
     ...{ unnamed: unnamed ?? [], unscored: unscored ?? [] },
   };
