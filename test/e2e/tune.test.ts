@@ -56,6 +56,7 @@ test("train, then tune with adapters in a swarm, verify and export", LIMIT, asyn
   const summary = JSON.parse(await readFile(join(tuned, "summary.json"), "utf8"));
   equal(summary.finishReason, "tokens");
   equal(summary.parameters, 2_048, "only adapters travel");
+  match(run.output, /The base is kept in q4 \(.*, error \d+\.\d\d %\)/);
   const before = Number(/^round +0 .* val (\d+\.\d+)/m.exec(run.stdout)?.[1]);
   ok(summary.valLoss < 0.97 * before, `the loss fell from ${before} to ${summary.valLoss} only`);
   const files = await readdir(join(tuned, "export"));

@@ -8,7 +8,7 @@ import { chooseFolder, type FolderChoice, readSummary } from "../run/run-folder.
 import { prepareRun } from "../run-file/freeze.ts";
 import { type LoadedRunFile, loadRunFile } from "../run-file/load-run-file.ts";
 import { tellBadLines } from "../terminal/bad-lines.ts";
-import { shortId } from "../terminal/format.ts";
+import { bytesText, shortId } from "../terminal/format.ts";
 import { type Io, remark } from "../terminal/io.ts";
 import { resolveShown } from "../terminal/resolve-shown.ts";
 import type { HostFlags } from "./options.ts";
@@ -59,7 +59,16 @@ async function loadShown({ runFile, io }: HostCommand): Promise<LoadedRunFile> {
   const loaded = await loadRunFile(runFile, { fetchModel: (name) => resolveShown(name, io) });
   const { badLines } = loaded;
   tellBadLines({ badLines, count: badLines.length, strict: "data.strict" }, io);
+  tellBase(loaded, io);
   return loaded;
+}
+
+/** What every worker will fetch once, and what packing it lost. */
+function tellBase({ tuned }: LoadedRunFile, io: Io): void {
+  if (!tuned?.base) return;
+  const { kind, bytes, report } = tuned.base.model;
+  const error = `error ${(report.relativeError * 100).toFixed(2)} %`;
+  remark(io, `The base is kept in ${kind} (${bytesText(bytes)}, ${error}).`);
 }
 
 function otherRun(folder: string, runId: string): InputError {
