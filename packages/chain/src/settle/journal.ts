@@ -154,6 +154,13 @@ export class Journal {
     return this.#transactions("state = 'signed'");
   }
 
+  /** The newest of this account's that was mined, whatever became of it. */
+  lastEnded(sender: Address): Transaction | undefined {
+    const ended = "sender = ? AND state IN ('mined', 'failed')";
+    const last = `id = (SELECT MAX(id) FROM transactions WHERE ${ended})`;
+    return this.#transactions(last, sender)[0];
+  }
+
   /** Those of the same purpose and nonce: it, and what was to take its place. Oldest first. */
   attempts({ purpose, sender, nonce }: Transaction): readonly Transaction[] {
     const one = "purpose = ? AND sender = ? AND nonce = ?";

@@ -76,14 +76,13 @@ export class Sender {
   /** What was in the chain and no longer is: a reorganisation took it out, and it goes in again. */
   async #lookBack(): Promise<void> {
     const { journal, client, account } = this.#options;
-    const ended = journal
-      .transactions()
-      .filter(({ state, sender }) => isEnded(state) && sender === account.address.toLowerCase());
+    const sender = account.address.toLowerCase() as Hex;
+    await this.#sameChain();
     // Nonces are in order: if the last one stands, so do all before it.
-    for (const one of ended.toReversed()) {
-      await this.#sameChain();
-      if (await client.sight(one.hash)) return;
-      journal.putState(one.hash, "signed");
+    for (;;) {
+      const last = journal.lastEnded(sender);
+      if (!last || (await client.sight(last.hash))) return;
+      journal.putState(last.hash, "signed");
     }
   }
 
@@ -237,10 +236,6 @@ function contentOf({ raw, nonce }: Transaction): Content {
     ...{ nonce, to: to ?? "0x", data: data ?? "0x", gas: gas ?? 0n },
     ...{ maxFeePerGas: maxFeePerGas ?? 0n, maxPriorityFeePerGas: maxPriorityFeePerGas ?? 0n },
   };
-}
-
-function isEnded(state: Transaction["state"]): boolean {
-  return state === "mined" || state === "failed";
 }
 
 function waits(one?: Transaction): ChainError {

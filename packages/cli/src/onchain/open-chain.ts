@@ -11,6 +11,7 @@ import type { ChainFlags } from "../pay/chain-flags.ts";
 import { LOCAL_CHAIN } from "../pay/local-chain.ts";
 
 const CONFIRMATIONS = 12;
+const POLL_MS = { local: 500, other: 4_000 };
 const GWEI = 1_000_000_000n;
 
 /** @throws ChainError if it is another chain, or has no contracts there */
@@ -19,14 +20,15 @@ export async function openContracts(pay: Pay, flags: ChainFlags): Promise<Contra
     url: flags.rpc,
     chainId: pay.chain.chainId,
     ...(flags.feeMax === undefined ? {} : { feeMax: BigInt(flags.feeMax) * GWEI }),
-    confirmations: flags.confirmations ?? confirmationsOn(pay),
+    confirmations: flags.confirmations ?? (isLocal(pay) ? 0 : CONFIRMATIONS),
+    pollMs: isLocal(pay) ? POLL_MS.local : POLL_MS.other,
   });
   return Contracts.open(client, pay.chain);
 }
 
-/** A local chain's blocks are never taken back; others' are, near their end. */
-function confirmationsOn({ chain }: Pay): number {
-  return chain.chainId === LOCAL_CHAIN.chainId ? 0 : CONFIRMATIONS;
+/** A local chain's blocks are never taken back, and come when they are needed. */
+export function isLocal({ chain }: Pay): boolean {
+  return chain.chainId === LOCAL_CHAIN.chainId;
 }
 
 /** @throws InputError for a file that holds no key */

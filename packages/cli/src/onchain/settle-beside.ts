@@ -17,7 +17,7 @@ import type { ChainFlags } from "../pay/chain-flags.ts";
 import { LOCAL_RPC } from "../pay/rpc-url.ts";
 import { standingText } from "../pay/standing.ts";
 import { ensureLocalChain } from "./local-server.ts";
-import { journalPath, openContracts, readKey } from "./open-chain.ts";
+import { isLocal, journalPath, openContracts, readKey } from "./open-chain.ts";
 import { payDesk } from "./pay-desk.ts";
 import { readPayLog } from "./pay-log.ts";
 import { scoreDesk, waitingText } from "./score-desk.ts";
@@ -37,7 +37,8 @@ type Around = {
   readonly roundsClosed: () => number;
 };
 
-const LOOK_MS = 1_000;
+/** RPCs of other chains count what they are asked. */
+const LOOK_MS = { local: 1_000, other: 15_000 };
 /** What is under way is stored: the journal is free again while the chain takes its time. */
 const PATIENCE_MS = 15_000;
 
@@ -138,7 +139,7 @@ class Beside implements SettlingBeside {
       const isScoring = this.#lookAtScores();
       const standing = await this.#advance(isLast);
       if (isLast && standing && isEnd(standing, isScoring)) return;
-      await pause(LOOK_MS, stop);
+      await pause(isLocal(this.#parts.pay) ? LOOK_MS.local : LOOK_MS.other, stop);
     }
   }
 

@@ -14,8 +14,8 @@ export function standingText(standing: Standing): string {
         : "The run is finished on its chain, and its last window is over: nothing more is settled.";
     case "signatures":
       return (
-        `Settlement ${standing.sequence} waits for ${numberText(standing.missing, "more attestor")}: ` +
-        "`manyhands attest`."
+        `Settlement ${standing.sequence} waits for ` +
+        `${numberText(standing.missing, "more attestor")}: \`manyhands attest\`.`
       );
     case "window":
       return (
